@@ -1,0 +1,20 @@
+"""Execution history into DuckDB. The data goes down this list:
+
+cli        the commands: the only place that prints and exits
+config     etl.toml -> which sources, with which settings; secrets only from the environment
+sync       the job: plan the gaps, walk them, write batches, log the run
+sources/   one module per kind of API: fetch one page, flatten one record
+http       one request: timeout, retry, rate, error text
+decode     JSON -> typed records; unknown fields and broken records are set aside, not lost
+coverage   the ledger of what is known, as pure arithmetic on intervals
+redact     credentials out of rows, before anything is written
+tables     rows -> Arrow tables
+store      the DuckDB file: a batch and its ledger in one transaction
+views      sql/*.sql -> views
+demo/      the embedded APIs of `etl demo`
+records    the words all of them share
+errors     what can go wrong, with exit codes
+budget     how long a run may go on; the only place that sleeps
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,145 @@
+"""The words the whole program shares; imports nothing of etl.
+
+A *stream* is a list with a position of its own; a *gap* is an interval of its key time that has to
+be walked; a *page* is what one request brought; a *mark* is the place of one record in its list.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+"""The resolution of every time in the store."""
+
+Order = Literal["descending", "ascending", "unordered"]
+"""How a list is sorted by key time; `unordered` also when nothing is known to hold."""
+
+Role = Literal["plain", "secret", "json", "text"]
+"""What redaction does to a column: nothing; fingerprint it; look into its JSON; mask echoes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: `type` is DuckDB's name of it, `role` what redaction does to it."""
+
+    name: str
+    type: str
+    role: Role = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of a kind.
+
+    `key` is the natural key within a source. `time` names the key-time column by which anchors
+    are found. `is_time_fixed`: that time never changes for a key, so an upsert may look for old
+    versions within the batch's time range only. `open_when` is an SQL predicate for rows that
+    will still change. Rows of `children` belong to one parent row and are replaced with it.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    is_time_fixed: bool = False
+    open_when: str | None = None
+    children: tuple["Table", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One list of a source, its table, and what is known of its order.
+
+    `order` is None where the API does not document it: it is detected. `lookback` is the least
+    overlap with the previous pass. `is_windowed`: the API filters by key time, so each gap is a
+    list of its own; otherwise a walk into the middle of the one list needs the ids of stored rows
+    (`Gap.anchors`).
+    """
+
+    name: str
+    table: Table
+    lookback: timedelta
+    order: Order | None = None
+    is_windowed: bool = False
+
+
+class Mark(NamedTuple):
+    """Where a record stands in its list: its id, and its key time (None: not in the record)."""
+
+    id: str
+    time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The half-open interval `[since, until)` of key time that a walk has to close.
+
+    `anchors` are stored rows just before the place where the walk begins (above `until` for a
+    newest-first list, below `since` for an oldest-first one), nearest first.
+    `order` is what is known of the list's order when the walk begins.
+    """
+
+    since: datetime
+    until: datetime
+    anchors: tuple[Mark, ...] = ()
+    order: Order | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that could not be understood: its JSON text, the path of the fault, the reason."""
+
+    raw: bytes
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one step of a walk brought.
+
+    `records` and `marks` are parallel, in the API's order. `next` is the position of the next
+    page within this walk (None: the gap is at its end). `extras` are fields the program does not
+    know, as JSON text by index of the record. `broken` are records that could not be understood.
+    `total`: how many records the gap holds, where the API tells; a list whose rows do not carry
+    the key time is split by it into windows small enough to be walked in one go. `served_at` is
+    the server's clock when it answered.
+    """
+
+    records: Sequence[Any]
+    marks: Sequence[Mark]
+    next: str | None
+    extras: Mapping[int, bytes] = field(default_factory=dict)
+    broken: Sequence[Broken] = ()
+    total: int | None = None
+    served_at: datetime | None = None
+
+
+class Flat(NamedTuple):
+    """One record as rows: values in the order of `Table.columns`, and child rows per child table.
+
+    `children` is parallel to `Table.children`, or empty when the record has none at all.
+    """
+
+    row: tuple[Any, ...]
+    children: tuple[list[tuple[Any, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One configured source: the keys every kind has, and the kind's own `options`."""
+
+    name: str
+    kind: str
+    base_url: str
+    token_env: str
+    token: str = field(repr=False)
+    options: Any = None
+    since: datetime | None = None
+    lookback: timedelta | None = None
+    page_size: int = 100
+    requests_per_second: float | None = None
+    concurrency: int = 4
+    payloads: Literal["full", "redacted", "none"] = "redacted"

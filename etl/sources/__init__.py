@@ -1,0 +1,47 @@
+"""The kinds of sources: one module each. To add one, write its module and name it here."""
+
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from etl.http import Client
+from etl.records import Flat, Gap, Page, SourceConfig, Stream, Table
+from etl.sources import riza
+
+
+class Source(Protocol):
+    """What a module in sources/ defines."""
+
+    BASE_URL: str | None
+    """Where the API lives, if it has one address for everybody."""
+
+    TABLES: tuple[Table, ...]
+    """Every table that holds one row per record."""
+
+    Options: Any
+    """A msgspec struct of the configuration keys that only this kind has."""
+
+    def list_streams(self, config: SourceConfig) -> tuple[Stream, ...]:
+        """The lists of this source that have a position of their own."""
+
+    def fetch_page(
+        self, client: Client, config: SourceConfig, stream: Stream, gap: Gap, position: str | None
+    ) -> Page:
+        """The page at `position`, or the first one of the gap. Holds no state."""
+
+    def fetch_record(
+        self, client: Client, config: SourceConfig, stream: Stream, record_id: str
+    ) -> Page:
+        """One record by its id, as a page of one; PositionLost if the API does not have it."""
+
+    def flatten(self, record: Any) -> Flat:
+        """The rows of one record. Pure: no clock, no network, no state."""
+
+
+_MODULES: dict[str, ModuleType] = {"riza": riza}
+
+SOURCES: dict[str, Source] = {kind: cast(Source, module) for kind, module in _MODULES.items()}
+
+
+def list_tables() -> tuple[Table, ...]:
+    """The tables of every kind."""
+    return tuple(table for source in SOURCES.values() for table in source.TABLES)

@@ -1,0 +1,415 @@
+"""Riza Code Interpreter: `GET /v1/executions`.
+
+Order: not documented; detected. Paging: `starting_after` the last id, an empty page ends the
+list. Limit: 100 a page. No time filter. `details` may be missing in the list and is then
+retrieved by id. Source: docs.riza.io, OpenAPI 0.1.4; package rizaio 0.12.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from etl.decode import Decoded, absent, decode_records, read_json
+from etl.errors import PositionLost, RequestRefused, SourceError
+from etl.http import Answer, Client, fetch
+from etl.records import Column, Flat, Gap, Mark, Page, SourceConfig, Stream, Table
+
+BASE_URL = "https://api.riza.io"
+PATH = "/v1/executions"
+LOOKBACK = timedelta(minutes=10)
+PAGE_SIZE_MAX = 100
+
+ENV = Table(
+    "riza.env",
+    (
+        Column("name", "VARCHAR"),
+        Column("value", "VARCHAR", "secret"),
+        Column("secret_id", "VARCHAR"),
+    ),
+)
+HTTP_ALLOW = Table(
+    "riza.http_allow",
+    (
+        Column("host", "VARCHAR"),
+        Column("basic_user_id", "VARCHAR"),
+        Column("basic_password", "VARCHAR", "secret"),
+        Column("basic_secret_id", "VARCHAR"),
+        Column("bearer_token", "VARCHAR", "secret"),
+        Column("bearer_secret_id", "VARCHAR"),
+        Column("header_name", "VARCHAR"),
+        Column("header_value", "VARCHAR", "secret"),
+        Column("header_secret_id", "VARCHAR"),
+        Column("query_key", "VARCHAR"),
+        Column("query_value", "VARCHAR", "secret"),
+        Column("query_secret_id", "VARCHAR"),
+    ),
+)
+FILES = Table("riza.files", (Column("path", "VARCHAR"), Column("contents", "VARCHAR", "text")))
+EXECUTIONS = Table(
+    "riza.executions",
+    (
+        Column("id", "VARCHAR"),
+        Column("started_at", "TIMESTAMPTZ"),
+        Column("language", "VARCHAR"),
+        Column("duration_ms", "BIGINT"),
+        Column("exit_code", "BIGINT"),
+        Column("type", "VARCHAR"),
+        Column("tool_id", "VARCHAR"),
+        Column("revision_id", "VARCHAR"),
+        Column("runtime_revision_id", "VARCHAR"),
+        Column("request_language", "VARCHAR"),
+        Column("code", "VARCHAR", "text"),
+        Column("args", "VARCHAR[]", "text"),
+        Column("stdin", "VARCHAR", "text"),
+        Column("input", "JSON", "json"),
+        Column("has_http", "BOOLEAN"),
+        Column("env_form", "VARCHAR"),
+        Column("execution_timeout_s", "BIGINT"),
+        Column("memory_size_mib", "BIGINT"),
+        Column("output", "JSON", "json"),
+        Column("output_status", "VARCHAR"),
+        Column("response_id", "VARCHAR"),
+        Column("response_exit_code", "BIGINT"),
+        Column("response_duration_ms", "BIGINT"),
+        Column("stdout", "VARCHAR", "text"),
+        Column("stderr", "VARCHAR", "text"),
+    ),
+    key=("id",),
+    time="started_at",
+    is_time_fixed=True,
+    children=(ENV, HTTP_ALLOW, FILES),
+)
+TABLES = (EXECUTIONS,)
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """This kind has no keys of its own."""
+
+
+class Credential(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """`basic`, `bearer`, `header` and `query` in one: which fields are set tells which it is."""
+
+    user_id: str | None = None
+    password: str | None = None
+    token: str | None = None
+    name: str | None = None
+    key: str | None = None
+    value: str | None = None
+    secret_id: str | None = None
+
+
+class Auth(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    basic: Credential | None = None
+    bearer: Credential | None = None
+    header: Credential | None = None
+    query: Credential | None = None
+
+
+class Allow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    host: str | None = None
+    auth: Auth | None = None
+
+
+class Http(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    allow: list[Allow] | None = None
+
+
+class EnvVar(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    name: str
+    value: str | None = None
+    secret_id: str | None = None
+
+
+class File(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    path: str | None = None
+    contents: str | None = None
+
+
+class Limits(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    execution_timeout: int | None = None
+    memory_size: int | None = None
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The requests of tool, function and script in one; their union would decode slower."""
+
+    language: str | None = None
+    code: str | None = None
+    env: list[EnvVar] | dict[str, str | None] | None = None
+    files: list[File] | None = None
+    http: Http | None = None
+    input: Raw = msgspec.field(default_factory=absent)
+    limits: Limits | None = None
+    revision_id: str | None = None
+    runtime_revision_id: str | None = None
+    args: list[str] | None = None
+    stdin: str | None = None
+
+
+class Result(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: str | None = None
+    exit_code: int | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    duration: int | None = None
+
+
+class Response(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A script's response is its result; tools and functions have it in `execution`."""
+
+    output: Raw = msgspec.field(default_factory=absent)
+    output_status: str | None = None
+    execution: Result | None = None
+    id: str | None = None
+    exit_code: int | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    duration: int | None = None
+
+
+class Details(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    type: str | None = None
+    tool_id: str | None = None
+    request: Request | None = None
+    response: Response | None = None
+
+
+class Execution(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: str
+    started_at: datetime
+    language: str | None = None
+    duration: int | None = None
+    exit_code: int | None = None
+    details: Details | UnsetType | None = UNSET
+
+
+class _List(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    data: list[Execution]
+
+
+class _RawList(msgspec.Struct):
+    data: list[Raw]
+
+
+class _IdOnly(msgspec.Struct):
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One page of the list: `last_id` is None where no record has an id to go on after."""
+
+    decoded: Decoded[Execution]
+    size: int
+    last_id: str | None
+    served_at: datetime | None
+
+
+_decode_list = msgspec.json.Decoder(_List).decode
+_decode_raw_list = msgspec.json.Decoder(_RawList).decode
+_decode_id = msgspec.json.Decoder(_IdOnly).decode
+_decode_raw = msgspec.json.Decoder(Raw).decode
+_NO_REQUEST = Request()
+_NO_RESPONSE = Response()
+_NO_DETAILS = Details()
+_NO_LIMITS = Limits()
+_NO_CREDENTIAL = Credential()
+_NO_AUTH = Auth()
+
+
+def list_streams(config: SourceConfig) -> tuple[Stream, ...]:
+    """The whole account is one list."""
+    return (Stream("executions", EXECUTIONS, LOOKBACK),)
+
+
+def fetch_page(
+    client: Client, config: SourceConfig, stream: Stream, gap: Gap, position: str | None
+) -> Page:
+    """The page after the execution `position`, or the first one of the gap.
+
+    Raises PositionLost when the server does not know the execution (any more).
+    """
+    if position is not None:
+        return _fetch_after(client, config, position)
+    for anchor in gap.anchors:
+        page = _try_anchor(client, config, gap, anchor)
+        if page is not None:
+            return page
+    return _fetch_list(client, config, {})
+
+
+def _try_anchor(client: Client, config: SourceConfig, gap: Gap, anchor: Mark) -> Page | None:
+    """The page after a stored execution, or None if the server no longer knows that one.
+
+    A server that ignores an id it does not know begins at its head: rows before the anchor.
+    """
+    try:
+        page = _fetch_after(client, config, anchor.id)
+    except PositionLost:
+        return None
+    first = page.marks[0].time if page.marks else None
+    if first is None or anchor.time is None:
+        return page
+    is_before = first > anchor.time if gap.order == "descending" else first < anchor.time
+    return None if is_before else page
+
+
+def _fetch_after(client: Client, config: SourceConfig, execution_id: str) -> Page:
+    """The page after an execution.
+
+    An empty page is the end of the list only if the server still knows the execution: one that
+    was deleted may be answered with an empty page, too.
+    """
+    try:
+        page = _fetch_list(client, config, {"starting_after": execution_id})
+    except RequestRefused as error:
+        raise PositionLost(str(error)) from error
+    if not page.marks and not page.broken:
+        _retrieve(client, execution_id)
+    return page
+
+
+def _fetch_list(client: Client, config: SourceConfig, params: dict[str, str]) -> Page:
+    limit = min(config.page_size, PAGE_SIZE_MAX)
+    listed = fetch(client, "GET", PATH, _decode_page, {"limit": str(limit), **params})
+    if listed.last_id is None and listed.size >= limit:
+        raise SourceError(f"{client.source}: GET {PATH}: a whole page of records without an id")
+    records = [_complete(client, record) for record in listed.decoded.records]
+    return Page(
+        records,
+        [Mark(record.id, record.started_at) for record in records],
+        listed.last_id,
+        listed.decoded.extras,
+        listed.decoded.broken,
+        served_at=listed.served_at,
+    )
+
+
+def _decode_page(answer: Answer) -> _Listed:
+    try:
+        records = _decode_list(answer.body).data
+    except msgspec.ValidationError:
+        raws = _decode_raw_list(answer.body).data
+        ids = [found for raw in raws if (found := _find_id(raw)) is not None]
+        decoded = decode_records(raws, Execution)
+        return _Listed(decoded, len(raws), ids[-1] if ids else None, answer.served_at)
+    last_id = records[-1].id if records else None
+    return _Listed(Decoded(records, {}, ()), len(records), last_id, answer.served_at)
+
+
+def _find_id(raw: Raw) -> str | None:
+    """The id of a record that may be broken otherwise."""
+    try:
+        return _decode_id(raw).id
+    except msgspec.ValidationError:
+        return None
+
+
+def _complete(client: Client, record: Execution) -> Execution:
+    """The record with its details, retrieved if the list left them out."""
+    if record.details is not UNSET:
+        return record
+    try:
+        decoded = _retrieve(client, record.id)
+    except PositionLost:
+        return record
+    return decoded.records[0] if decoded.records else record
+
+
+def _retrieve(client: Client, execution_id: str) -> Decoded[Execution]:
+    path = f"{PATH}/{quote(execution_id, safe='')}"
+    try:
+        raw = fetch(client, "GET", path, lambda answer: _decode_raw(answer.body))
+    except RequestRefused as error:
+        raise PositionLost(str(error)) from error
+    return decode_records([raw], Execution)
+
+
+def fetch_record(client: Client, config: SourceConfig, stream: Stream, record_id: str) -> Page:
+    """One execution by its id, as a page of one. Raises PositionLost if it is not there."""
+    decoded = _retrieve(client, record_id)
+    marks = [Mark(record.id, record.started_at) for record in decoded.records]
+    return Page(decoded.records, marks, None, decoded.extras, decoded.broken)
+
+
+def flatten(record: Execution) -> Flat:
+    """The rows of one execution: `riza.executions` and its env, http_allow and files."""
+    details = record.details or _NO_DETAILS
+    request = details.request or _NO_REQUEST
+    response = details.response or _NO_RESPONSE
+    result = response.execution or response
+    limits = request.limits or _NO_LIMITS
+    row = (
+        record.id,
+        record.started_at,
+        record.language,
+        record.duration,
+        record.exit_code,
+        details.type,
+        details.tool_id,
+        request.revision_id,
+        request.runtime_revision_id,
+        request.language,
+        request.code,
+        request.args,
+        request.stdin,
+        read_json(request.input),
+        request.http is not None,
+        _name_env_form(request.env),
+        limits.execution_timeout,
+        limits.memory_size,
+        read_json(response.output),
+        response.output_status,
+        result.id,
+        result.exit_code,
+        result.duration,
+        result.stdout,
+        result.stderr,
+    )
+    if not (request.env or request.http or request.files):
+        return Flat(row)
+    files = [(file.path, file.contents) for file in request.files or ()]
+    return Flat(row, (_flatten_env(request.env), _flatten_allow(request.http), files))
+
+
+def _name_env_form(env: Sequence[EnvVar] | dict[str, str | None] | None) -> str | None:
+    if env is None:
+        return None
+    return "map" if isinstance(env, dict) else "list"
+
+
+def _flatten_env(env: list[EnvVar] | dict[str, str | None] | None) -> list[tuple[Any, ...]]:
+    if isinstance(env, dict):
+        return [(name, value, None) for name, value in env.items()]
+    return [(entry.name, entry.value, entry.secret_id) for entry in env or ()]
+
+
+def _flatten_allow(http: Http | None) -> list[tuple[Any, ...]]:
+    return [_flatten_host(allow) for allow in (http.allow if http else None) or ()]
+
+
+def _flatten_host(allow: Allow) -> tuple[Any, ...]:
+    auth = allow.auth or _NO_AUTH
+    basic = auth.basic or _NO_CREDENTIAL
+    bearer = auth.bearer or _NO_CREDENTIAL
+    header = auth.header or _NO_CREDENTIAL
+    query = auth.query or _NO_CREDENTIAL
+    return (
+        allow.host,
+        basic.user_id,
+        basic.password,
+        basic.secret_id,
+        bearer.token,
+        bearer.secret_id,
+        header.name,
+        header.value,
+        header.secret_id,
+        query.key,
+        query.value,
+        query.secret_id,
+    )

@@ -1,0 +1,7 @@
+"""The DuckDB file: one analytics store.
+
+connect   open it for as long as a batch takes; wait for others; explain what is wrong
+schema    its tables, its version
+write     one batch: rows, children, ledger, quarantine, counters, in one transaction
+read      what a sync has to know before it starts, and what `status` shows
+"""

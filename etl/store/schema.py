@@ -1,0 +1,94 @@
+"""The tables of the store and its version."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from etl.errors import StoreError
+from etl.records import Column, Table
+from etl.tables import CONTENT_COLUMNS, list_child_columns
+
+SCHEMA_VERSION = 1
+
+KEPT_COLUMNS = (
+    Column("source", "VARCHAR"),
+    Column("first_synced_at", "TIMESTAMPTZ"),
+    Column("synced_at", "TIMESTAMPTZ"),
+    Column("run_id", "VARCHAR"),
+)
+"""What the store adds to each record."""
+
+OWN_TABLES = """
+CREATE SCHEMA IF NOT EXISTS etl;
+CREATE TABLE IF NOT EXISTS etl.meta (name VARCHAR, value VARCHAR);
+CREATE TABLE IF NOT EXISTS etl.coverage (
+    source VARCHAR, stream VARCHAR, since TIMESTAMPTZ, until TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS etl.streams (
+    source VARCHAR, kind VARCHAR, stream VARCHAR, list_order VARCHAR, lookback_s DOUBLE,
+    longest_delay_s DOUBLE, synced_at TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS etl.runs (
+    run_id VARCHAR, source VARCHAR, stream VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ,
+    state VARCHAR, pages BIGINT, requests BIGINT, retries BIGINT, slept_s DOUBLE,
+    rows_new BIGINT, rows_changed BIGINT, rows_unchanged BIGINT, rows_quarantined BIGINT,
+    redactions BIGINT, received_bytes BIGINT, covered_s DOUBLE, exit_code BIGINT, error VARCHAR
+);
+CREATE TABLE IF NOT EXISTS etl.quarantine (
+    source VARCHAR, kind VARCHAR, stream VARCHAR, fingerprint VARCHAR, record JSON, path VARCHAR,
+    error VARCHAR, page VARCHAR, run_id VARCHAR, quarantined_at TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS etl.drift (
+    source VARCHAR, kind VARCHAR, path VARCHAR, value VARCHAR, occurrences BIGINT,
+    first_seen_at TIMESTAMPTZ, last_seen_at TIMESTAMPTZ
+);
+"""
+
+
+def ensure_schema(
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], path: Path
+) -> None:
+    """Create what is missing. Raises StoreError, and touches nothing, if the store is newer."""
+    version = read_version(connection)
+    if version == SCHEMA_VERSION:
+        return
+    if version is not None and version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: the store has schema version {version}, this program knows "
+            f"{SCHEMA_VERSION}; upgrade etl"
+        )
+    connection.execute("BEGIN")
+    connection.execute(OWN_TABLES)
+    for table in tables:
+        create_tables(connection, table)
+    connection.execute("DELETE FROM etl.meta WHERE name = 'schema_version'")
+    connection.execute("INSERT INTO etl.meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+    connection.execute("COMMIT")
+
+
+def read_version(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """The schema version of the store; None for one that is empty."""
+    exists = connection.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = 'etl' AND table_name = 'meta'"
+    ).fetchall()
+    if not exists:
+        return None
+    found = connection.execute(
+        "SELECT value FROM etl.meta WHERE name = 'schema_version'"
+    ).fetchall()
+    return int(found[0][0]) if found else None
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Create the tables of one kind of record: its own and its children's."""
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.name.partition('.')[0]}")
+    _create(connection, table.name, (*table.columns, *CONTENT_COLUMNS, *KEPT_COLUMNS))
+    for child in table.children:
+        columns = (KEPT_COLUMNS[0], *list_child_columns(table, child))
+        _create(connection, child.name, columns)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[Column, ...]) -> None:
+    body = ", ".join(f'"{column.name}" {column.type}' for column in columns)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({body})")

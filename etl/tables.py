@@ -1,0 +1,110 @@
+"""Rows of many pages, reduced to the last version per record, as Arrow tables."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import xxhash
+
+from etl.records import Column, Flat, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONTENT_COLUMNS = (
+    Column("stream", "VARCHAR"),
+    Column("extra", "JSON", "json"),
+    Column("content_hash", "UBIGINT"),
+)
+"""What the program adds to each record before it reaches the store."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(slots=True)
+class PendingRows:
+    """Rows of one table that wait for a commit, by natural key: the last version wins."""
+
+    table: Table
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
+    children: dict[tuple[Any, ...], tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
+
+    def add(self, stream: str, flat: Flat, extra: str | None) -> None:
+        key = tuple([flat.row[place] for place in find_key_places(self.table)])
+        content_hash = hash_content(flat, extra)
+        self.rows.pop(key, None)
+        self.rows[key] = (*flat.row, stream, extra, content_hash)
+        self.children.pop(key, None)
+        if flat.children:
+            self.children[key] = flat.children
+
+
+def hash_content(flat: Flat, extra: str | None) -> int:
+    """64 bits of a record's content (xxh3), equal as long as nothing in its rows changes."""
+    return xxhash.xxh3_64_intdigest(_encode((flat.row, flat.children, extra)))
+
+
+def find_key_places(table: Table) -> tuple[int, ...]:
+    """Where the natural key stands in a row of the table."""
+    names = [column.name for column in table.columns]
+    return tuple(names.index(name) for name in table.key)
+
+
+def list_child_key(table: Table) -> tuple[Column, ...]:
+    """The columns by which a child row names its parent: the parent's name and key columns."""
+    noun = table.name.partition(".")[2].removesuffix("s")
+    places = find_key_places(table)
+    return tuple(Column(f"{noun}_{table.columns[i].name}", table.columns[i].type) for i in places)
+
+
+def list_child_columns(table: Table, child: Table) -> tuple[Column, ...]:
+    """All columns of a child table but the source: the parent's key, the position, its own."""
+    return (*list_child_key(table), Column("position", "BIGINT"), *child.columns)
+
+
+def build_parents(pending: PendingRows) -> "pa.Table":
+    """The pending rows as one Arrow table: the table's columns and CONTENT_COLUMNS."""
+    columns = (*pending.table.columns, *CONTENT_COLUMNS)
+    return build_arrow(columns, list(pending.rows.values()))
+
+
+def build_children(pending: PendingRows) -> dict[Table, "pa.Table"]:
+    """The child rows of the pending rows, an Arrow table per child table that has any."""
+    built = {}
+    for place, child in enumerate(pending.table.children):
+        rows = list(_list_child_rows(pending, place))
+        if rows:
+            built[child] = build_arrow(list_child_columns(pending.table, child), rows)
+    return built
+
+
+def _list_child_rows(pending: PendingRows, place: int) -> Iterable[tuple[Any, ...]]:
+    for key, children in pending.children.items():
+        for position, row in enumerate(children[place]):
+            yield (*key, position, *row)
+
+
+def build_arrow(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> "pa.Table":
+    """Rows as an Arrow table of the columns' types."""
+    import pyarrow as pa
+
+    schema = pa.schema([(column.name, _arrow_type(column.type)) for column in columns])
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    arrays = [pa.array(v, type=t) for v, t in zip(values, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _arrow_type(name: str) -> Any:
+    import pyarrow as pa
+
+    return {
+        "VARCHAR": pa.string(),
+        "JSON": pa.string(),
+        "VARCHAR[]": pa.list_(pa.string()),
+        "BIGINT": pa.int64(),
+        "UBIGINT": pa.uint64(),
+        "DOUBLE": pa.float64(),
+        "BOOLEAN": pa.bool_(),
+        "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"),
+    }[name]
