@@ -143,3 +143,13 @@ class SourceConfig:
     requests_per_second: float | None = None
     concurrency: int = 4
     payloads: Literal["full", "redacted", "none"] = "redacted"
+
+
+def to_epoch_us(time: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (time - EPOCH) // TICK
+
+
+def from_epoch_us(microseconds: int) -> datetime:
+    """The inverse of `to_epoch_us`."""
+    return EPOCH + microseconds * TICK

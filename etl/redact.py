@@ -29,6 +29,7 @@ class Redacted:
     """A record that may be written, and how many values were replaced in it."""
 
     flat: Flat
+    extra: str | None
     count: int
 
 
@@ -38,10 +39,10 @@ def make_fingerprint(key: bytes, secret: str) -> str:
     return PREFIX + digest.hex()[:FINGERPRINT_DIGITS]
 
 
-def redact_record(redactor: Redactor, table: Table, flat: Flat) -> Redacted:
-    """The rows of one record without its credentials."""
+def redact_record(redactor: Redactor, table: Table, flat: Flat, extra: str | None) -> Redacted:
+    """The rows of one record, and its unknown fields, without its credentials."""
     if redactor.payloads == "full":
-        return Redacted(flat, 0)
+        return Redacted(flat, extra, 0)
     count = 0
     row, replaced = _redact_row(redactor.key, table, flat.row)
     count += replaced
@@ -53,7 +54,14 @@ def redact_record(redactor: Redactor, table: Table, flat: Flat) -> Redacted:
             safe_rows.append(safe_row)
             count += replaced
         children.append(safe_rows)
-    return Redacted(Flat(row, tuple(children)), count)
+    return Redacted(Flat(row, tuple(children)), extra, count)
+
+
+def redact_broken(redactor: Redactor, raw: bytes) -> str:
+    """What may be kept of a record that could not be understood, as JSON text."""
+    if redactor.payloads == "full":
+        return raw.decode("utf-8", "replace")
+    return f'{{"bytes": {len(raw)}}}'
 
 
 def _redact_row(key: bytes, table: Table, row: tuple[Any, ...]) -> tuple[tuple[Any, ...], int]:

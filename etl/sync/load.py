@@ -1,0 +1,109 @@
+"""Pages become redacted rows, rows become batches, batches become commits."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from etl.records import SourceConfig
+from etl.redact import Redactor, make_fingerprint, redact_broken, redact_record
+from etl.sources import Source
+from etl.store.connect import Opener
+from etl.store.write import (
+    Batch,
+    QuarantinedRecord,
+    RunRow,
+    Walked,
+    count_rows,
+    write_batch,
+)
+from etl.sync.walk import Step
+from etl.tables import PendingRows
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """When a batch is committed: by its rows, or by its age, whichever comes first."""
+
+    rows: int = 10_000
+    seconds: float = 1.0
+
+
+@dataclass(slots=True)
+class Loader:
+    """One source on its way into the store: the batch at hand, and the run so far."""
+
+    source: Source
+    config: SourceConfig
+    redactor: Redactor
+    open_store: Opener
+    clock: Callable[[], datetime]
+    limits: BatchLimits
+    batch: Batch
+    began_s: float | None = None
+    runs: dict[str, RunRow] = field(default_factory=dict)
+
+
+def load_step(loader: Loader, step: Step) -> None:
+    """Add one page to the batch, and commit the batch if it is due."""
+    if loader.began_s is None:
+        loader.began_s = time.monotonic()
+    _add_records(loader, step)
+    _add_broken(loader, step)
+    loader.batch.walked.append(Walked(step.stream.name, step.progress, step.is_reset))
+    run = loader.runs[step.stream.name]
+    loader.runs[step.stream.name] = replace(run, pages=run.pages + 1)
+    commit_if_due(loader)
+
+
+def _add_records(loader: Loader, step: Step) -> None:
+    table, stream = step.stream.table, step.stream.name
+    pending = loader.batch.pending.get(table.name)
+    if pending is None:
+        pending = loader.batch.pending[table.name] = PendingRows(table)
+    flatten, redactor, extras = loader.source.flatten, loader.redactor, step.page.extras
+    redactions = 0
+    for index, record in enumerate(step.page.records):
+        extra = extras[index].decode() if index in extras else None
+        safe = redact_record(redactor, table, flatten(record), extra)
+        redactions += safe.count
+        pending.add(stream, safe.flat, safe.extra)
+    run = loader.runs[stream]
+    loader.runs[stream] = replace(run, redactions=run.redactions + redactions)
+
+
+def _add_broken(loader: Loader, step: Step) -> None:
+    stream = step.stream.name
+    for broken in step.page.broken:
+        safe = redact_broken(loader.redactor, broken.raw)
+        loader.batch.quarantined.append(
+            QuarantinedRecord(
+                stream,
+                make_fingerprint(loader.redactor.key, broken.raw.decode("utf-8", "replace")),
+                safe,
+                broken.path,
+                broken.error,
+                step.page.next or "last",
+            )
+        )
+    run = loader.runs[stream]
+    count = run.rows_quarantined + len(step.page.broken)
+    loader.runs[stream] = replace(run, rows_quarantined=count)
+
+
+def commit_if_due(loader: Loader) -> None:
+    """Commit the batch when it is large or old enough."""
+    if loader.began_s is None:
+        return
+    is_old = time.monotonic() - loader.began_s >= loader.limits.seconds
+    if is_old or count_rows(loader.batch) >= loader.limits.rows:
+        commit(loader)
+
+
+def commit(loader: Loader) -> None:
+    """Write the batch at hand and begin a new one."""
+    batch = replace(loader.batch, runs=dict(loader.runs))
+    with loader.open_store() as connection:
+        loader.runs = write_batch(connection, batch, loader.clock())
+    loader.batch = replace(loader.batch, pending={}, walked=[], quarantined=[])
+    loader.began_s = None

@@ -1,0 +1,93 @@
+"""What a pass has to walk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import duckdb
+
+from etl.coverage import Interval, find_gaps, plan_gaps
+from etl.records import EPOCH, Gap, SourceConfig, Stream, from_epoch_us
+from etl.store.read import StreamState, read_anchors, read_stream_state
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """The gaps of one stream, newest first, and what was known when they were found."""
+
+    stream: Stream
+    gaps: tuple[Gap, ...]
+    state: StreamState
+    lookback: timedelta
+    since: datetime
+
+    @property
+    def newest_known(self) -> Interval | None:
+        """The newest covered interval: a new row inside it came late."""
+        return self.state.ledger[-1] if self.state.ledger else None
+
+
+def plan_stream(
+    connection: duckdb.DuckDBPyConnection,
+    config: SourceConfig,
+    stream: Stream,
+    now: datetime,
+    is_full: bool = False,
+) -> StreamPlan:
+    """Plan one stream from the ledger, the settings and the time."""
+    state = read_stream_state(connection, config.name, stream.name, stream.table)
+    since = config.since or EPOCH
+    lookback = max(config.lookback or stream.lookback, state.longest_delay)
+    order = stream.order or state.order
+    intervals = plan_gaps(state.ledger, since, now, lookback, state.oldest_open, is_full)
+    if order == "unordered" and not stream.is_windowed and intervals:
+        # Where nothing is known of the order, only the whole list tells what any part of it holds.
+        intervals = find_gaps((), since, intervals[0].until)
+    gaps = tuple(Gap(i.since, i.until, order=order) for i in intervals)
+    if not stream.is_windowed:
+        gaps = tuple(_anchor(connection, config, stream, gap, state) for gap in gaps)
+    return StreamPlan(stream, gaps, state, lookback, since)
+
+
+def _anchor(
+    connection: duckdb.DuckDBPyConnection,
+    config: SourceConfig,
+    stream: Stream,
+    gap: Gap,
+    state: StreamState,
+) -> Gap:
+    """The gap with the stored rows from which its walk can begin; the head needs none."""
+    is_head = not state.ledger or gap.until >= state.ledger[-1].until
+    if gap.order == "descending" and not is_head:
+        edge = gap.until
+    elif gap.order == "ascending":
+        edge = gap.since
+    else:
+        return gap
+    anchors = read_anchors(connection, config.name, stream.name, stream.table, edge, gap.order)
+    return replace(gap, anchors=anchors)
+
+
+def estimate_requests(
+    connection: duckdb.DuckDBPyConnection, config: SourceConfig, plan: StreamPlan
+) -> int | None:
+    """Requests the plan will need, from how dense the stored history is; None if it is empty."""
+    table = plan.stream.table
+    rows: int
+    first_us: int | None
+    rows, first_us = connection.execute(
+        f'SELECT count(*), epoch_us(min("{table.time or "first_synced_at"}")) FROM {table.name} '
+        "WHERE source = ? AND stream = ?",
+        [config.name, plan.stream.name],
+    ).fetchall()[0]
+    if not rows or first_us is None or not plan.state.ledger:
+        return None
+    first = from_epoch_us(first_us)
+    covered_s = _measure_s([Interval(max(i.since, first), i.until) for i in plan.state.ledger])
+    gap_s = _measure_s([Interval(max(gap.since, first), gap.until) for gap in plan.gaps])
+    pages = rows / covered_s * gap_s / config.page_size if covered_s > 0 else 0
+    return len(plan.gaps) + round(pages)
+
+
+def _measure_s(intervals: Sequence[Interval]) -> float:
+    return sum(max(0.0, (i.until - i.since).total_seconds()) for i in intervals)

@@ -1,0 +1,202 @@
+"""A pass over the configured sources: one after the other, and no error of one stops the others."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from uuid import uuid4
+
+import duckdb
+import httpx
+
+from etl.budget import Budget, BudgetEnded
+from etl.errors import EtlError, QuarantineExceeded, StoreError
+from etl.http import Traffic, open_client
+from etl.records import SourceConfig, Stream
+from etl.redact import Redactor
+from etl.sources import SOURCES
+from etl.store.connect import Opener
+from etl.store.write import Batch, RunRow, mark_interrupted
+from etl.sync.load import BatchLimits, Loader, commit, commit_if_due, load_step
+from etl.sync.plan import StreamPlan, plan_stream
+from etl.sync.pump import Ended, Event, Job, run_threads
+from etl.sync.walk import PageLimit, Step, Walker, walk_stream
+
+QUARANTINE_SHARE_MAX = 0.01
+QUARANTINE_LEAST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything outside that a pass touches, so that tests can replace it.
+
+    `on_step` is told of each page, by source: progress for whoever watches.
+    """
+
+    open_store: Opener
+    key: bytes
+    budget: Budget
+    clock: Callable[[], datetime]
+    transport: httpx.BaseTransport | None = None
+    run_jobs: Callable[[Sequence[Job], int], Iterator[Event]] = run_threads
+    limits: BatchLimits = field(default_factory=BatchLimits)
+    on_step: Callable[[str, Step], None] = lambda source, step: None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of the history a pass is asked for."""
+
+    max_pages: int | None = None
+    is_full: bool = False
+
+
+@dataclass(slots=True)
+class SourceResult:
+    """What became of one source: its run rows, what failed, and whether it was stopped early."""
+
+    source: str
+    runs: tuple[RunRow, ...] = ()
+    errors: list[EtlError] = field(default_factory=list)
+    is_stopped: bool = False
+
+
+def sync_sources(
+    configs: Iterable[SourceConfig], around: Surroundings, extent: Extent
+) -> list[SourceResult]:
+    """Sync each source. Raises StoreError: without a store there is nothing to go on with."""
+    run_id = uuid4().hex[:12]
+    with around.open_store() as connection:
+        mark_interrupted(connection, around.clock())
+    pages = PageLimit(extent.max_pages)
+    results = []
+    for config in configs:
+        try:
+            results.append(sync_source(config, run_id, around, pages, extent.is_full))
+        except StoreError:
+            raise
+        except EtlError as error:
+            results.append(SourceResult(config.name, errors=[error]))
+    return results
+
+
+def sync_source(
+    config: SourceConfig, run_id: str, around: Surroundings, pages: PageLimit, is_full: bool
+) -> SourceResult:
+    """Plan, walk and load one source; its streams' errors are in the result."""
+    source = SOURCES[config.kind]
+    with around.open_store() as connection:
+        plans = plan_source(connection, config, around.clock(), is_full)
+    loader = _start_loader(config, run_id, around, plans)
+    result = SourceResult(config.name)
+    traffic = {plan.stream.name: Traffic() for plan in plans}
+    with open_client(
+        config.name,
+        config.base_url,
+        config.token,
+        around.budget,
+        config.requests_per_second,
+        around.transport,
+    ) as client:
+        walker = Walker(source, client, config, around.budget, pages)
+        jobs = [job for plan in plans for job in _make_jobs(walker, plan, traffic)]
+        jobs.sort(key=lambda job: job.rank)
+        for event in around.run_jobs(jobs, config.concurrency):
+            _handle(event, loader, result, around)
+    _finish(loader, result, traffic, around.clock())
+    return result
+
+
+def plan_source(
+    connection: duckdb.DuckDBPyConnection, config: SourceConfig, now: datetime, is_full: bool
+) -> tuple[StreamPlan, ...]:
+    """The plans of all streams of a source."""
+    streams = SOURCES[config.kind].list_streams(config)
+    return tuple(plan_stream(connection, config, stream, now, is_full) for stream in streams)
+
+
+def _start_loader(
+    config: SourceConfig, run_id: str, around: Surroundings, plans: Sequence[StreamPlan]
+) -> Loader:
+    now = around.clock()
+    batch = Batch(
+        config.name,
+        config.kind,
+        run_id,
+        lookbacks_s={plan.stream.name: plan.lookback.total_seconds() for plan in plans},
+        known={plan.stream.name: plan.newest_known for plan in plans if plan.newest_known},
+    )
+    return Loader(
+        SOURCES[config.kind],
+        config,
+        Redactor(around.key, config.payloads),
+        around.open_store,
+        around.clock,
+        around.limits,
+        batch,
+        runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now) for p in plans},
+    )
+
+
+def _make_jobs(walker: Walker, plan: StreamPlan, traffic: dict[str, Traffic]) -> list[Job]:
+    """The gaps of a stream as jobs: in parallel where each gap is a list of its own."""
+    stream = plan.stream
+    own = replace(walker, client=replace(walker.client, traffic=traffic[stream.name]))
+    chains = [(gap,) for gap in plan.gaps] if stream.is_windowed else [plan.gaps]
+    return [
+        Job(stream, partial(walk_stream, own, stream, gaps), rank)
+        for rank, gaps in enumerate(chains)
+    ]
+
+
+def _handle(event: Event, loader: Loader, result: SourceResult, around: Surroundings) -> None:
+    match event:
+        case Step():
+            load_step(loader, event)
+            around.on_step(loader.config.name, event)
+        case Ended(stream, None):
+            _set_state(loader, stream, "done")
+        case Ended(stream, BudgetEnded()):
+            result.is_stopped = True
+            _set_state(loader, stream, "stopped")
+        case Ended(stream, EtlError() as error):
+            result.errors.append(error)
+            _set_state(loader, stream, "failed", error)
+        case _:
+            commit_if_due(loader)
+
+
+def _set_state(loader: Loader, stream: Stream, state: str, error: EtlError | None = None) -> None:
+    """The state of a stream's run: the worst of its jobs."""
+    run = loader.runs[stream.name]
+    if error is not None:
+        run = replace(run, state=state, exit_code=error.exit_code, error=str(error))
+    elif run.state == "running" or (state == "stopped" and run.state == "done"):
+        run = replace(run, state=state, exit_code=0)
+    loader.runs[stream.name] = run
+
+
+def _finish(
+    loader: Loader, result: SourceResult, traffic: dict[str, Traffic], now: datetime
+) -> None:
+    """Commit what is left together with the end of the run."""
+    for name, spent in traffic.items():
+        loader.runs[name] = replace(
+            loader.runs[name],
+            ended_at=now,
+            requests=spent.requests,
+            retries=spent.retries,
+            slept_s=spent.slept_s,
+            received_bytes=spent.received_bytes,
+        )
+    commit(loader)
+    result.runs = tuple(loader.runs.values())
+    quarantined = sum(run.rows_quarantined for run in result.runs)
+    stored = sum(run.rows_new + run.rows_changed + run.rows_unchanged for run in result.runs)
+    if quarantined > max(QUARANTINE_LEAST, QUARANTINE_SHARE_MAX * (quarantined + stored)):
+        result.errors.append(
+            QuarantineExceeded(
+                f"{loader.config.name}: {quarantined} of {quarantined + stored} records could not "
+                'be understood; the others are stored, see: etl query "FROM etl.quarantine"'
+            )
+        )
