@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
 CONTENT_COLUMNS = (
     Column("stream", "VARCHAR"),
     Column("extra", "JSON", "json"),
-    Column("content_hash", "UBIGINT"),
+    Column("content_hash", "BIGINT"),
 )
 """What the program adds to each record before it reaches the store."""
+
+STREAM_PLACE, HASH_PLACE = -3, -1
+"""Where stream and hash stand in a pending row."""
+
+Key = tuple[Any, ...]
+"""A record's natural key."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -27,8 +34,8 @@ class PendingRows:
     """Rows of one table that wait for a commit, by natural key: the last version wins."""
 
     table: Table
-    rows: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
-    children: dict[tuple[Any, ...], tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
+    rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
+    children: dict[Key, tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
 
     def add(self, stream: str, flat: Flat, extra: str | None) -> None:
         key = tuple([flat.row[place] for place in find_key_places(self.table)])
@@ -41,8 +48,12 @@ class PendingRows:
 
 
 def hash_content(flat: Flat, extra: str | None) -> int:
-    """64 bits of a record's content (xxh3), equal as long as nothing in its rows changes."""
-    return xxhash.xxh3_64_intdigest(_encode((flat.row, flat.children, extra)))
+    """64 bits of a record's content (xxh3), equal as long as nothing in its rows changes.
+
+    Signed: DuckDB cannot push a filter on larger numbers down into Arrow.
+    """
+    digest = xxhash.xxh3_64_intdigest(_encode((flat.row, flat.children, extra)))
+    return digest - (1 << 63)
 
 
 def find_key_places(table: Table) -> tuple[int, ...]:
@@ -63,26 +74,33 @@ def list_child_columns(table: Table, child: Table) -> tuple[Column, ...]:
     return (*list_child_key(table), Column("position", "BIGINT"), *child.columns)
 
 
-def build_parents(pending: PendingRows) -> "pa.Table":
-    """The pending rows as one Arrow table: the table's columns and CONTENT_COLUMNS."""
-    columns = (*pending.table.columns, *CONTENT_COLUMNS)
-    return build_arrow(columns, list(pending.rows.values()))
+def list_parent_columns(table: Table) -> tuple[Column, ...]:
+    """The columns of a pending row: the table's own and CONTENT_COLUMNS."""
+    return (*table.columns, *CONTENT_COLUMNS)
 
 
-def build_children(pending: PendingRows) -> dict[Table, "pa.Table"]:
-    """The child rows of the pending rows, an Arrow table per child table that has any."""
+def build_parents(
+    pending: PendingRows, keys: Sequence[Key], first_synced_at: Sequence[datetime]
+) -> "pa.Table":
+    """The pending rows of some keys as one Arrow table, each with when it was first seen."""
+    columns = (*list_parent_columns(pending.table), Column("first_synced_at", "TIMESTAMPTZ"))
+    rows = [(*pending.rows[key], first) for key, first in zip(keys, first_synced_at, strict=True)]
+    return build_arrow(columns, rows)
+
+
+def build_children(pending: PendingRows, keys: Iterable[Key]) -> dict[Table, "pa.Table"]:
+    """The child rows of some keys, an Arrow table per child table that has any."""
+    parents = [key for key in keys if key in pending.children]
     built = {}
     for place, child in enumerate(pending.table.children):
-        rows = list(_list_child_rows(pending, place))
+        rows = [
+            (*key, position, *row)
+            for key in parents
+            for position, row in enumerate(pending.children[key][place])
+        ]
         if rows:
             built[child] = build_arrow(list_child_columns(pending.table, child), rows)
     return built
-
-
-def _list_child_rows(pending: PendingRows, place: int) -> Iterable[tuple[Any, ...]]:
-    for key, children in pending.children.items():
-        for position, row in enumerate(children[place]):
-            yield (*key, position, *row)
 
 
 def build_arrow(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> "pa.Table":
@@ -103,7 +121,6 @@ def _arrow_type(name: str) -> Any:
         "JSON": pa.string(),
         "VARCHAR[]": pa.list_(pa.string()),
         "BIGINT": pa.int64(),
-        "UBIGINT": pa.uint64(),
         "DOUBLE": pa.float64(),
         "BOOLEAN": pa.bool_(),
         "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"),

@@ -1,36 +1,40 @@
 """Rows into their tables: new ones inserted, changed ones replaced, unchanged ones left alone.
 
-There is no index: old versions are looked for in the batch's time range only, where a record's
-time never changes, so that the cost does not grow with the table.
+There is no index. Old versions are looked for by key, and only in the batch's time range where a
+record's time never changes, so that the cost does not grow with the table.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
 from etl.coverage import Interval
-from etl.records import Table, from_epoch_us, to_epoch_us
+from etl.records import Column, Table, from_epoch_us, to_epoch_us
 from etl.tables import (
-    CONTENT_COLUMNS,
+    HASH_PLACE,
+    STREAM_PLACE,
+    Key,
     PendingRows,
     build_children,
     build_parents,
+    find_key_places,
     list_child_columns,
     list_child_key,
+    list_parent_columns,
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fate:
     """What became of one stream's rows in a batch; `late_from`: the oldest that came late."""
 
-    stream: str
-    new: int
-    changed: int
-    unchanged: int
-    late_from: datetime | None
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    late_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,150 +46,175 @@ class Stamp:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The version of a record that is in the store."""
+
+    content_hash: int
+    first_synced_at: datetime
+
+
 def upsert_rows(
     connection: duckdb.DuckDBPyConnection,
     pending: PendingRows,
     stamp: Stamp,
     known: Mapping[str, Interval],
-) -> list[Fate]:
+) -> dict[str, Fate]:
     """Bring one table and its children up to date; what happened, by stream.
 
     `known` are the newest intervals of the ledgers before the run: a new row inside came late.
     """
     if not pending.rows:
-        return []
-    connection.register("incoming", build_parents(pending))
-    try:
-        _find_stored(connection, stamp.source, pending)
-        fates = _count_fates(connection, pending.table, known)
-        if any(fate.changed for fate in fates):
-            _delete_changed(connection, stamp.source, pending)
-        if any(fate.new or fate.changed for fate in fates):
-            _insert_rows(connection, pending.table, stamp)
-            has_unchanged = any(fate.unchanged for fate in fates)
-            _insert_children(connection, stamp.source, pending, has_unchanged)
-    finally:
-        connection.unregister("incoming")
+        return {}
+    stored = _read_stored(connection, stamp.source, pending)
+    fates = _judge(pending, stored, known)
+    changed = [key for key, old in stored.items() if old.content_hash != _hash(pending, key)]
+    unchanged = stored.keys() - set(changed)
+    if changed:
+        _delete(connection, stamp.source, pending, changed)
+    if len(unchanged) < len(pending.rows):
+        _insert(connection, pending, stamp, stored, [k for k in pending.rows if k not in unchanged])
     return fates
 
 
-def _find_stored(connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows) -> None:
-    """Make the temporary table `stored`: versions already there of the incoming records."""
-    keys = _quote(pending.table.key)
-    connection.execute(
+def _hash(pending: PendingRows, key: Key) -> int:
+    content_hash: int = pending.rows[key][HASH_PLACE]
+    return content_hash
+
+
+def _judge(
+    pending: PendingRows, stored: Mapping[Key, Stored], known: Mapping[str, Interval]
+) -> dict[str, Fate]:
+    """Count new, changed and unchanged rows by stream, and find the oldest that came late."""
+    fates: dict[str, Fate] = {}
+    time_place = _find_time_place(pending.table)
+    for key, row in pending.rows.items():
+        fate = fates.setdefault(row[STREAM_PLACE], Fate())
+        old = stored.get(key)
+        if old is not None:
+            is_same = old.content_hash == row[HASH_PLACE]
+            fate.unchanged += is_same
+            fate.changed += not is_same
+            continue
+        fate.new += 1
+        interval = known.get(row[STREAM_PLACE])
+        if interval is None or time_place is None:
+            continue
+        time = row[time_place]
+        if time is not None and interval.since <= time < interval.until:
+            fate.late_from = min(time, fate.late_from or time)
+    return fates
+
+
+def _find_time_place(table: Table) -> int | None:
+    names = [column.name for column in table.columns]
+    return None if table.time is None else names.index(table.time)
+
+
+def _read_stored(
+    connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows
+) -> dict[Key, Stored]:
+    """The versions already there of the pending records."""
+    table = pending.table
+    columns = [table.columns[place] for place in find_key_places(table)]
+    rows = connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE stored AS
-        SELECT {keys}, content_hash AS stored_hash, first_synced_at AS stored_since
-        FROM {pending.table.name} SEMI JOIN incoming USING ({keys})
-        WHERE source = ? {_bound_time(pending)}
+        SELECT content_hash, epoch_us(first_synced_at), {_select_key(columns)} FROM {table.name}
+        WHERE source = ? {_bound_time(pending)} AND {_match_key(columns)}
         """,
-        [source],
-    )
+        [source, *_list_key_values(columns, pending.rows)],
+    ).fetchall()
+    return {
+        _read_key(columns, key): Stored(content_hash, from_epoch_us(first_us))
+        for content_hash, first_us, *key in rows
+    }
 
 
 def _bound_time(pending: PendingRows) -> str:
     """The batch's time range as a condition; none where an old version might lie outside."""
     table = pending.table
-    if table.time is None or not table.is_time_fixed:
+    place = _find_time_place(table)
+    if place is None or not table.is_time_fixed:
         return ""
-    place = [column.name for column in table.columns].index(table.time)
     times = [row[place] for row in pending.rows.values()]
     since, until = to_epoch_us(min(times)), to_epoch_us(max(times))
     return f'AND "{table.time}" BETWEEN make_timestamptz({since}) AND make_timestamptz({until})'
 
 
-def _count_fates(
-    connection: duckdb.DuckDBPyConnection, table: Table, known: Mapping[str, Interval]
-) -> list[Fate]:
-    late_time = "NULL"
-    if table.time is not None:
-        ranges = [
-            f"({_literal(stream)}, {to_epoch_us(i.since)}, {to_epoch_us(i.until)})"
-            for stream, i in known.items()
-        ] or ["('', 0, 0)"]
-        late_time = f"""
-            CASE WHEN stored_hash IS NULL AND EXISTS (
-                FROM (VALUES {", ".join(ranges)}) AS known(known_stream, since_us, until_us)
-                WHERE known_stream = stream
-                AND epoch_us(incoming."{table.time}") >= since_us
-                AND epoch_us(incoming."{table.time}") < until_us
-            ) THEN epoch_us(incoming."{table.time}") END"""
-    rows = connection.execute(
-        f"""
-        SELECT
-            stream,
-            count(*) FILTER (stored_hash IS NULL),
-            count(*) FILTER (stored_hash <> content_hash),
-            count(*) FILTER (stored_hash = content_hash),
-            min({late_time})
-        FROM incoming LEFT JOIN stored USING ({_quote(table.key)})
-        GROUP BY stream
-        """
-    ).fetchall()
+def _select_key(columns: Sequence[Column]) -> str:
+    """Key columns as Python can read them: times as microseconds."""
+    return ", ".join(_comparable(column) for column in columns)
+
+
+def _comparable(column: Column) -> str:
+    return f'epoch_us("{column.name}")' if column.type == "TIMESTAMPTZ" else f'"{column.name}"'
+
+
+def _match_key(columns: Sequence[Column]) -> str:
+    """A condition with one list parameter per key column."""
+    holders = ", ".join("unnest(?)" for _ in columns)
+    return f"({_select_key(columns)}) IN (SELECT {holders})"
+
+
+def _list_key_values(columns: Sequence[Column], keys: Iterable[Key]) -> list[list[Any]]:
     return [
-        Fate(stream, new, changed, unchanged, None if late is None else from_epoch_us(late))
-        for stream, new, changed, unchanged, late in rows
+        [to_epoch_us(v) for v in values] if column.type == "TIMESTAMPTZ" else list(values)
+        for column, values in zip(columns, zip(*keys, strict=True), strict=True)
     ]
 
 
-def _delete_changed(
-    connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows
+def _read_key(columns: Sequence[Column], values: Sequence[Any]) -> Key:
+    return tuple(
+        from_epoch_us(value) if column.type == "TIMESTAMPTZ" else value
+        for column, value in zip(columns, values, strict=True)
+    )
+
+
+def _delete(
+    connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows, keys: list[Key]
 ) -> None:
     table = pending.table
-    changed = _select_keys(table, "stored_hash <> content_hash")
+    columns = [table.columns[place] for place in find_key_places(table)]
+    values = _list_key_values(columns, keys)
     connection.execute(
-        f"DELETE FROM {table.name} WHERE source = ? {_bound_time(pending)} "
-        f"AND ({_quote(table.key)}) IN ({changed})",
-        [source],
+        f"DELETE FROM {table.name} "
+        f"WHERE source = ? {_bound_time(pending)} AND {_match_key(columns)}",
+        [source, *values],
     )
-    child_keys = _quote(column.name for column in list_child_key(table))
     for child in table.children:
         connection.execute(
-            f"DELETE FROM {child.name} WHERE source = ? AND ({child_keys}) IN ({changed})",
-            [source],
+            f"DELETE FROM {child.name} WHERE source = ? AND {_match_key(list_child_key(table))}",
+            [source, *values],
         )
 
 
-def _insert_rows(connection: duckdb.DuckDBPyConnection, table: Table, stamp: Stamp) -> None:
-    names = _quote(column.name for column in (*table.columns, *CONTENT_COLUMNS))
-    connection.execute(
-        f"""
-        INSERT INTO {table.name} ({names}, source, first_synced_at, synced_at, run_id)
-        SELECT {names}, $source, coalesce(stored_since, make_timestamptz($now)),
-            make_timestamptz($now), $run_id
-        FROM incoming LEFT JOIN stored USING ({_quote(table.key)})
-        WHERE stored_hash IS DISTINCT FROM content_hash
-        """,
-        {"source": stamp.source, "now": to_epoch_us(stamp.now), "run_id": stamp.run_id},
-    )
-
-
-def _insert_children(
-    connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows, has_unchanged: bool
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    pending: PendingRows,
+    stamp: Stamp,
+    stored: Mapping[Key, Stored],
+    keys: Sequence[Key],
 ) -> None:
     table = pending.table
-    keys = _quote(column.name for column in list_child_key(table))
-    unchanged = _select_keys(table, "stored_hash = content_hash")
-    is_written = f"({keys}) NOT IN ({unchanged})" if has_unchanged else "true"
-    for child, rows in build_children(pending).items():
+    now_us = to_epoch_us(stamp.now)
+    first = [stored[key].first_synced_at if key in stored else stamp.now for key in keys]
+    names = _quote(column.name for column in list_parent_columns(table))
+    connection.register("incoming", build_parents(pending, keys, first))
+    connection.execute(
+        f"INSERT INTO {table.name} (source, run_id, synced_at, first_synced_at, {names}) "
+        f"SELECT ?, ?, make_timestamptz({now_us}), first_synced_at, {names} FROM incoming",
+        [stamp.source, stamp.run_id],
+    )
+    connection.unregister("incoming")
+    for child, rows in build_children(pending, keys).items():
         names = _quote(column.name for column in list_child_columns(table, child))
-        connection.register("incoming_child", rows)
+        connection.register("incoming", rows)
         connection.execute(
-            f"INSERT INTO {child.name} (source, {names}) "
-            f"SELECT ?, {names} FROM incoming_child WHERE {is_written}",
-            [source],
+            f"INSERT INTO {child.name} (source, {names}) SELECT ?, {names} FROM incoming",
+            [stamp.source],
         )
-        connection.unregister("incoming_child")
-
-
-def _select_keys(table: Table, condition: str) -> str:
-    keys = _quote(table.key)
-    return f"SELECT {keys} FROM incoming JOIN stored USING ({keys}) WHERE {condition}"
+        connection.unregister("incoming")
 
 
 def _quote(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

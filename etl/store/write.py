@@ -102,10 +102,10 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -
     late_from: dict[str, datetime] = {}
     stamp = Stamp(batch.source, batch.run_id, now)
     for pending in batch.pending.values():
-        for fate in upsert_rows(connection, pending, stamp, batch.known):
-            runs[fate.stream] = _count_fate(runs[fate.stream], fate)
+        for stream, fate in upsert_rows(connection, pending, stamp, batch.known).items():
+            runs[stream] = _count_fate(runs[stream], fate)
             if fate.late_from is not None:
-                late_from[fate.stream] = fate.late_from
+                late_from[stream] = fate.late_from
     for stream in runs:
         walked = [w for w in batch.walked if w.stream == stream]
         gained_s = _write_walks(connection, batch.source, stream, walked)
@@ -146,10 +146,13 @@ def _replace_ledger(
     connection: duckdb.DuckDBPyConnection, source: str, stream: str, ledger: Ledger
 ) -> None:
     connection.execute("DELETE FROM etl.coverage WHERE source = ? AND stream = ?", [source, stream])
-    for interval in ledger:
+    if ledger:
+        rows = ", ".join(
+            f"(make_timestamptz({to_epoch_us(i.since)}), make_timestamptz({to_epoch_us(i.until)}))"
+            for i in ledger
+        )
         connection.execute(
-            "INSERT INTO etl.coverage VALUES (?, ?, make_timestamptz(?), make_timestamptz(?))",
-            [source, stream, to_epoch_us(interval.since), to_epoch_us(interval.until)],
+            f"INSERT INTO etl.coverage SELECT ?, ?, * FROM (VALUES {rows})", [source, stream]
         )
 
 
@@ -164,21 +167,16 @@ def _write_stream(
     """Remember a stream: its order, and how late records appear, by which the lookback grows."""
     key = [batch.source, stream]
     found = connection.execute(
-        "SELECT list_order, longest_delay_s FROM etl.streams WHERE source = ? AND stream = ?", key
+        "DELETE FROM etl.streams WHERE source = ? AND stream = ? "
+        "RETURNING list_order, longest_delay_s",
+        key,
     ).fetchall()
-    known_order, delay_s = found[0] if found else (None, None)
-    connection.execute("DELETE FROM etl.streams WHERE source = ? AND stream = ?", key)
+    known_order, delay_s = found[0] if found else (None, 0.0)
+    lookback_s = batch.lookbacks_s.get(stream)
     connection.execute(
-        "INSERT INTO etl.streams VALUES (?, ?, ?, ?, ?, ?, make_timestamptz(?))",
-        [
-            batch.source,
-            batch.kind,
-            stream,
-            order or known_order,
-            batch.lookbacks_s.get(stream),
-            max(late_s or 0.0, delay_s or 0.0),
-            to_epoch_us(now),
-        ],
+        "INSERT INTO etl.streams (source, stream, kind, list_order, lookback_s, longest_delay_s, "
+        f"synced_at) VALUES (?, ?, ?, ?, ?, ?, make_timestamptz({to_epoch_us(now)}))",
+        [*key, batch.kind, order or known_order, lookback_s, max(late_s or 0.0, delay_s)],
     )
 
 
@@ -212,13 +210,12 @@ def _write_runs(connection: duckdb.DuckDBPyConnection, runs: Iterable[RunRow]) -
             [run.run_id, run.source, run.stream],
         )
         values = {f.name: getattr(run, f.name) for f in fields(run)}
-        names = ", ".join(values)
         holders = ", ".join(
-            "make_timestamptz(?::BIGINT)" if name in ("started_at", "ended_at") else "?"
-            for name in values
+            "make_timestamptz(?::BIGINT)" if isinstance(value, datetime) else "?"
+            for value in values.values()
         )
         connection.execute(
-            f"INSERT INTO etl.runs ({names}) VALUES ({holders})",
+            f"INSERT INTO etl.runs ({', '.join(values)}) VALUES ({holders})",
             [to_epoch_us(v) if isinstance(v, datetime) else v for v in values.values()],
         )
 

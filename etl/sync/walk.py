@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from etl.budget import Budget, BudgetEnded
-from etl.coverage import Progress, advance, halve, remaining_gap, start_walk
+from etl.coverage import (
+    Progress,
+    advance,
+    halve,
+    observe_order,
+    remaining_gap,
+    start_walk,
+)
 from etl.errors import GapTooLarge, PositionLost, SourceError
 from etl.http import Client
 from etl.records import Gap, Mark, Page, SourceConfig, Stream
@@ -82,49 +89,86 @@ def walk_gap(walker: Walker, stream: Stream, gap: Gap) -> Iterator[Step]:
     A lost position is sought again from what is known by then. An order that breaks voids the
     ledger of a list that cannot be filtered by time: all of it is read again.
     """
-    progress, position = start_walk(gap), None
-    previous: Page | None = None
-    recent: list[Mark] = []
-    seen: set[str] = set()
-    losses = 0
-    while not progress.is_over:
-        _check_budget(walker, len(seen))
+    trail = Trail(start_walk(gap))
+    while not trail.progress.is_over:
+        _check_budget(walker, trail)
         try:
-            page = _fetch(walker, stream, progress, position)
+            page = _fetch(walker, stream, trail)
+            following = _advance(stream, trail, page)
         except PositionLost:
-            losses += 1
-            if losses > LOSSES_MAX:
+            if trail.losses == LOSSES_MAX:
                 raise
-            rest = remaining_gap(progress, recent)
-            progress, position, previous = start_walk(rest), None, None
+            _seek_again(trail)
             continue
         except GapTooLarge:
-            yield from _walk_halves(walker, stream, remaining_gap(progress, recent))
+            yield from _walk_halves(walker, stream, remaining_gap(trail.progress, trail.recent))
             return
-        _check_advance(stream, page, previous, position, seen)
-        before, progress = progress, advance(progress, page)
-        if progress.is_order_broken and not stream.is_windowed:
-            yield Step(stream, page, progress, is_reset=True)
-            whole = Gap(walker.config.since or gap.since, gap.until, order="unordered")
-            progress, position, previous = start_walk(whole), None, None
-            seen.clear()
+        if following.is_order_broken and not stream.is_windowed:
+            yield Step(stream, page, following, is_reset=True)
+            since = walker.config.since or gap.since
+            trail = Trail(start_walk(Gap(since, gap.until, order="unordered")))
             continue
-        if progress.covered != before.covered:
-            losses = 0
-        yield Step(stream, page, progress)
-        recent = [*recent, *page.marks][-RECENT_MARKS:]
-        position, previous = page.next, page
+        _check_advance(stream, trail, page)
+        yield Step(stream, page, following)
+        _leave_behind(trail, page, following)
 
 
-def _fetch(walker: Walker, stream: Stream, progress: Progress, position: str | None) -> Page:
+@dataclass(slots=True)
+class Trail:
+    """What one walk remembers of itself while it goes on.
+
+    `losses` are positions lost since the last page that made something known.
+    """
+
+    progress: Progress
+    position: str | None = None
+    previous: Page | None = None
+    recent: list[Mark] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    losses: int = 0
+
+
+def _advance(stream: Stream, trail: Trail, page: Page) -> Progress:
+    """The progress after a page.
+
+    Raises PositionLost for a page that is in order but does not follow the one before: a server
+    that forgot the position may begin at its head again.
+    """
+    following = advance(trail.progress, page)
+    is_restart = trail.position is not None and trail.losses < LOSSES_MAX
+    if following.is_order_broken and is_restart and not stream.is_windowed:
+        times = [mark.time for mark in page.marks]
+        if observe_order(trail.progress.order, None, times) != "unordered":
+            raise PositionLost(f"{stream.name}: the page after {trail.position} does not follow it")
+    return following
+
+
+def _seek_again(trail: Trail) -> None:
+    """Begin the rest of the gap anew."""
+    trail.losses += 1
+    trail.progress = start_walk(remaining_gap(trail.progress, trail.recent))
+    trail.position = trail.previous = None
+    trail.seen.clear()
+
+
+def _leave_behind(trail: Trail, page: Page, following: Progress) -> None:
+    if following.covered != trail.progress.covered:
+        trail.losses = 0
+    trail.recent = [*trail.recent, *page.marks][-RECENT_MARKS:]
+    if trail.position is not None:
+        trail.seen.add(trail.position)
+    trail.progress, trail.position, trail.previous = following, page.next, page
+
+
+def _fetch(walker: Walker, stream: Stream, trail: Trail) -> Page:
     """One page; raises GapTooLarge if the gap holds more than can be lost by an interruption.
 
     Rows that do not carry the key time make nothing known before the end of their gap.
     """
-    gap = progress.gap
+    gap = trail.progress.gap
     walker.pages.take()
-    page = walker.source.fetch_page(walker.client, walker.config, stream, gap, position)
-    is_first = position is None and page.total is not None
+    page = walker.source.fetch_page(walker.client, walker.config, stream, gap, trail.position)
+    is_first = trail.position is None and page.total is not None
     if is_first and (page.total or 0) > _max_window_rows(walker) and _is_splittable(stream, gap):
         walker.pages.give_back()
         raise GapTooLarge(f"{walker.config.name}: {page.total} records in one window")
@@ -154,25 +198,23 @@ def _walk_halves(walker: Walker, stream: Stream, gap: Gap) -> Iterator[Step]:
         yield from walk_gap(walker, stream, half)
 
 
-def _check_budget(walker: Walker, pages: int) -> None:
+def _check_budget(walker: Walker, trail: Trail) -> None:
     if walker.budget.is_over():
         raise BudgetEnded("the time budget is used up")
-    if pages > PAGES_MAX:
+    if len(trail.seen) > PAGES_MAX:
         raise SourceError(
             f"{walker.config.name}: more than {PAGES_MAX} pages in one walk; what came is kept, "
             "the next run goes on behind it"
         )
 
 
-def _check_advance(
-    stream: Stream, page: Page, previous: Page | None, position: str | None, seen: set[str]
-) -> None:
+def _check_advance(stream: Stream, trail: Trail, page: Page) -> None:
     """Raise SourceError for a list that would be walked for ever."""
-    if position is not None:
-        seen.add(position)
-    is_same = previous is not None and len(page.marks) > 0 and page.marks == previous.marks
-    if page.next is not None and (is_same or page.next == position or page.next in seen):
+    if page.next is None:
+        return
+    is_same = trail.previous is not None and page.marks and page.marks == trail.previous.marks
+    if is_same or page.next == trail.position or page.next in trail.seen:
         raise SourceError(
-            f"{stream.name}: the list does not advance: after {position} comes {page.next} again; "
-            "what came before is kept"
+            f"{stream.name}: the list does not advance: after {trail.position} comes {page.next} "
+            "again; what came before is kept"
         )
