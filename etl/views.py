@@ -1,0 +1,72 @@
+"""sql/*.sql -> views: one file is one SELECT is one view, numbered in dependency order."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view: its name, the question it answers, and the SELECT that answers it."""
+
+    name: str
+    question: str
+    sql: str
+
+
+def sql_dir() -> Path:
+    """Where the views are: inside an installed package, else beside it in the checkout."""
+    package = Path(__file__).parent
+    installed = package / "sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+def list_views() -> tuple[View, ...]:
+    """Every view, each behind those it reads from."""
+    return tuple(_read_view(path) for path in sorted(sql_dir().glob("*.sql")))
+
+
+def _read_view(path: Path) -> View:
+    sql = path.read_text(encoding="utf-8")
+    comment = []
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        comment.append(line.removeprefix("--").strip())
+    return View(path.stem.partition("_")[2], " ".join(comment), sql)
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Bring the store's views up to date; whether there was anything to do.
+
+    Views of a former version that are no more are dropped, those of the user stay. The
+    transaction, if there is to be one, is the caller's.
+    """
+    views = list_views()
+    views_hash = _hash_views(views)
+    meta = dict(
+        connection.execute(
+            "SELECT name, value FROM etl.meta WHERE name IN ('views_hash', 'views')"
+        ).fetchall()
+    )
+    if meta.get("views_hash") == views_hash:
+        return False
+    names = [view.name for view in views]
+    for name in (meta.get("views") or "").split():
+        if name not in names:
+            connection.execute(f'DROP VIEW IF EXISTS main."{name}"')
+    for view in views:
+        connection.execute(f'CREATE OR REPLACE VIEW main."{view.name}" AS\n{view.sql}')
+    connection.execute("DELETE FROM etl.meta WHERE name IN ('views_hash', 'views')")
+    connection.execute(
+        "INSERT INTO etl.meta VALUES ('views_hash', ?), ('views', ?)",
+        [views_hash, " ".join(names)],
+    )
+    return True
+
+
+def _hash_views(views: tuple[View, ...]) -> str:
+    text = "\0".join(f"{view.name}\0{view.sql}" for view in views)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

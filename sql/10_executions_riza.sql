@@ -1,0 +1,80 @@
+-- Riza's executions in the words every platform shares.
+WITH judged AS (
+    SELECT
+        *,
+        -- Exit code 0 is not enough: a result that could not be serialized never arrived.
+        CASE
+            WHEN exit_code <> 0 THEN 'failure'
+            WHEN output_status IN ('error', 'json_serialization_error') THEN 'failure'
+            WHEN exit_code IS NULL THEN 'unknown'
+            WHEN coalesce(output_status, 'valid') <> 'valid' THEN 'unknown'
+            ELSE 'success'
+        END AS outcome,
+        CASE WHEN duration_ms >= 0 THEN duration_ms END AS valid_duration_ms,
+        right(stderr, 8000) AS stderr_end
+    FROM riza.executions
+),
+
+explained AS (
+    SELECT
+        *,
+        CASE
+            WHEN outcome = 'failure' THEN left(
+                coalesce(
+                    -- Python, Node and PHP begin the line with the exception; the last one counts.
+                    nullif(regexp_extract(
+                        stderr_end,
+                        '(?s)^(?:.*\n)?((?:PHP Fatal error: +)?(?:Uncaught )?'
+                        || '(?:(?:[A-Za-z_]\w*(?:\.|::|\\))+[A-Z]\w*(?::|\s*(?:\n|$))|'
+                        || '(?:[A-Za-z_]\w*(?:\.|::|\\))*\w*'
+                        || '(?:Error|Exception|Interrupt|Exit|Iteration)\b)[^\r\n]*)',
+                        1
+                    ), ''),
+                    -- Ruby ends it with the exception, TypeScript has a code in the middle.
+                    nullif(regexp_extract(
+                        stderr_end,
+                        '[^\r\n]*(?:\([A-Z][\w:]*(?:Error|Exception)\)|: error [A-Z]+\d+:)[^\r\n]*'
+                    ), ''),
+                    nullif(trim(regexp_extract(stderr_end, '([^\r\n]*\S)\s*$', 1)), '')
+                ),
+                1000
+            )
+        END AS error_line
+    FROM judged
+)
+
+SELECT
+    source,
+    'riza' AS kind,
+    stream,
+    id AS execution_id,
+    -- Functions and scripts have no name; the same code is the same thing.
+    coalesce(nullif(tool_id, ''), type || ' ' || left(md5(code), 12), type) AS name,
+    type,
+    language,
+    started_at,
+    TRY(make_timestamptz(epoch_us(started_at) + 1000 * valid_duration_ms)) AS ended_at,
+    valid_duration_ms AS duration_ms,
+    CAST(NULL AS BIGINT) AS queue_ms,
+    outcome,
+    CASE
+        WHEN outcome <> 'failure' THEN NULL
+        WHEN coalesce(exit_code, 0) = 0 THEN output_status
+        ELSE coalesce(
+            nullif(regexp_extract(
+                error_line,
+                '^(?:[A-Za-z_]\w*(?:\.|::|\\))+[A-Z]\w*|'
+                || '(?:[A-Za-z_]\w*(?:\.|::|\\))*\w*'
+                || '(?:Error|Exception|Interrupt|Exit|Iteration)\b'
+            ), ''),
+            nullif(regexp_extract(error_line, ': error ([A-Z]+\d+):', 1), ''),
+            'exit code ' || exit_code
+        )
+    END AS error_type,
+    error_line AS error_message,
+    exit_code,
+    output_status AS source_status,
+    CAST(NULL AS BIGINT) AS attempt,
+    first_synced_at,
+    synced_at
+FROM explained
