@@ -26,7 +26,7 @@ Draws = tuple[int, ...]
 _unpack = Struct(f"<{DRAWS}H").unpack
 _NORMAL = tuple(NormalDist().inv_cdf((rank + 0.5) / TABLE_SIZE) for rank in range(TABLE_SIZE))
 _BASE32_PAIRS = tuple(first + second for first in BASE32 for second in BASE32)
-_BASE32_SHIFTS = tuple(range(120, -1, -10))
+_MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(1_440))
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,16 +71,21 @@ def make_secret(key: bytes, label: str, prefix: str, length: int) -> str:
 
 def ulid(time_ms: int, bits: int) -> str:
     """26 characters that sort by time: 48 bits of milliseconds, then 80 bits of `bits`."""
-    value = time_ms << 80 | bits
-    return "".join([_BASE32_PAIRS[value >> shift & 1023] for shift in _BASE32_SHIFTS])
+    # Written out, and in pieces of 40 bits: half the time of a loop over the one big number.
+    pairs, high, low = _BASE32_PAIRS, bits >> 40, bits & 0xFFFFFFFFFF
+    return (
+        f"{pairs[time_ms >> 40]}{pairs[time_ms >> 30 & 1023]}{pairs[time_ms >> 20 & 1023]}"
+        f"{pairs[time_ms >> 10 & 1023]}{pairs[time_ms & 1023]}"
+        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}"
+        f"{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )
 
 
-def read_ulid_ms(text: str) -> int | None:
-    """The milliseconds at the head of a ULID, or None if it is not one."""
-    if len(text) != 26:
-        return None
+def read_base32(text: str) -> int | None:
+    """The number that a part of a ULID stands for, or None if it is no such text."""
     value = 0
-    for letter in text[:10]:
+    for letter in text:
         digit = BASE32.find(letter)
         if digit < 0:
             return None
@@ -90,7 +95,7 @@ def read_ulid_ms(text: str) -> int | None:
 
 def uuid_text(numbers: Draws) -> str:
     """A UUID's text from eight numbers of 16 bits."""
-    return "%04x%04x-%04x-%04x-%04x-%04x%04x%04x" % numbers
+    return "{:04x}{:04x}-{:04x}-{:04x}-{:04x}-{:04x}{:04x}{:04x}".format(*numbers)
 
 
 @lru_cache(maxsize=1_024)
@@ -100,12 +105,9 @@ def _date_text(day: int) -> str:
 
 def iso_ms(time_ms: int) -> str:
     """`2026-03-01T10:00:00.120Z`: always three decimals, as Java writes most instants."""
-    day, rest = divmod(time_ms, DAY_MS)
-    seconds, millis = divmod(rest, 1_000)
-    return (
-        f"{_date_text(day)}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        f".{millis:03}Z"
-    )
+    day, rest_ms = divmod(time_ms, DAY_MS)
+    minute, rest_ms = divmod(rest_ms, 60_000)
+    return f"{_date_text(day)}{_MINUTES[minute]}{rest_ms // 1_000:02}.{rest_ms % 1_000:03}Z"
 
 
 def iso_short(time_ms: int) -> str:
@@ -119,3 +121,8 @@ def iso_short(time_ms: int) -> str:
 def unix_ms(moment: datetime) -> int:
     """An aware datetime as whole milliseconds since 1970, rounded down."""
     return (moment - _UNIX_EPOCH) // timedelta(milliseconds=1)
+
+
+def unix_ms_up(moment: datetime) -> int:
+    """The same, rounded up: a whole millisecond is before `moment` just if it is before this."""
+    return -((_UNIX_EPOCH - moment) // timedelta(milliseconds=1))

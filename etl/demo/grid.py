@@ -1,15 +1,16 @@
 """When executions start: a fixed grid of slots over all time, bent to the rhythm of a working week.
 
-Slot k belongs to execution k for ever, in every process and whatever the clock says; a later `now` only
-makes later slots visible. The grid lies on a scale of "busy time" that runs fast while people work and
-slowly at night. Both directions are piecewise linear over one week, so time to index costs as little as
-index to time.
+Slot k belongs to execution k for ever, in every process and whatever the clock says; a later `now`
+only makes later slots visible. The grid lies on a scale of "busy time" that runs fast while people
+work and slowly at night. Both directions are piecewise linear over one week, so time to index
+costs as little as index to time.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 
 from etl.demo.chance import DAY_MS, DRAW_LIMIT, draw, make_key, unix_ms
@@ -28,15 +29,16 @@ _BUSY_UNTIL_US = tuple(WEEK_US * load // sum(_LOAD) for load in accumulate(_LOAD
 _BUSY_SINCE_US = (0, *_BUSY_UNTIL_US[:-1])
 
 INCIDENT_BLOCK_DAYS = 60
-INCIDENT_HOURS = range(8, 18)
+INCIDENT_HOURS = range(7, 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """How much history there is, and which part of the grid can be seen.
 
-    The grid holds `executions` in `days`. Without `origin` the newest `executions` can be seen, so the
-    oldest leave as new ones come; with `origin` all since then. Nothing after `end` is ever seen.
+    The grid holds `executions` in `days`. Without `origin` the newest `executions` can be seen, so
+    the oldest leave as new ones come; with `origin` all since then. Nothing after `end` is ever
+    seen.
     """
 
     executions: int = 5_000
@@ -49,6 +51,9 @@ class Span:
             raise ValueError("a history needs at least one execution and more than zero days")
 
 
+DEFAULT_SPAN = Span()
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Slots of equal busy time; `spacing_us` is the mean distance of two starts."""
@@ -56,7 +61,7 @@ class Grid:
     spacing_us: int
 
     def time_ms(self, index: int, jitter: int) -> int:
-        """Where slot `index` puts its execution; `jitter` 0 to 65 535 is the place inside the slot."""
+        """When the execution of a slot starts; `jitter`, 0 to 65 535, is its place inside."""
         busy_us = index * self.spacing_us + (jitter * self.spacing_us >> 16)
         week, rest_us = divmod(busy_us, WEEK_US)
         hour = bisect_right(_BUSY_UNTIL_US, rest_us)
@@ -65,7 +70,7 @@ class Grid:
         return EPOCH_MS + (week * WEEK_US + hour * HOUR_US + inside_us) // 1_000
 
     def slot_at(self, time_ms: int) -> int:
-        """The slot around a time: the execution that starts last before it is this one or a neighbour."""
+        """The slot around a time; the last start before it is in this slot or next to it."""
         week, rest_us = divmod((time_ms - EPOCH_MS) * 1_000, WEEK_US)
         hour, inside_us = divmod(rest_us, HOUR_US)
         since_us, until_us = _BUSY_SINCE_US[hour], _BUSY_UNTIL_US[hour]
@@ -73,7 +78,7 @@ class Grid:
         return busy_us // self.spacing_us
 
     def index_at(self, time_ms: int, time_of: Callable[[int], int]) -> int:
-        """The last index that starts at or before a time; exact for any `time_of` that never falls."""
+        """The last index that starts at or before a time; `time_of` must never fall."""
         index = self.slot_at(time_ms)
         while time_of(index + 1) <= time_ms:
             index += 1
@@ -98,6 +103,7 @@ def find_visible(span: Span, count: int, now: datetime, index_at: Callable[[int]
     return range(first, max(first, newest + 1))
 
 
+@lru_cache(maxsize=256)
 def find_incident_day(seed: int, block: int) -> int:
     """The day, counted from the grid's epoch, of the one incident in a block of 60 days.
 
@@ -109,24 +115,8 @@ def find_incident_day(seed: int, block: int) -> int:
     return day if weekday < 5 else day - weekday + 4
 
 
-class Incidents:
-    """Answers whether a time lies in an incident; remembers the block it was asked for last."""
-
-    __slots__ = ("_block", "_day", "_seed")
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._block, self._day = 0, find_incident_day(seed, 0)
-
-    def covers(self, time_ms: int) -> bool:
-        """True during the working hours of an incident day."""
-        day, rest_ms = divmod(time_ms - EPOCH_MS, DAY_MS)
-        block = day // INCIDENT_BLOCK_DAYS
-        if block != self._block:
-            return self._covers_other(block, day, rest_ms)
-        return day == self._day and rest_ms // HOUR_MS in INCIDENT_HOURS
-
-    def _covers_other(self, block: int, day: int, rest_ms: int) -> bool:
-        incident_day = find_incident_day(self._seed, block)
-        self._block, self._day = block, incident_day
-        return day == incident_day and rest_ms // HOUR_MS in INCIDENT_HOURS
+def is_incident(seed: int, time_ms: int) -> bool:
+    """True during the working hours of an incident day: the same for every platform of a seed."""
+    day, rest_ms = divmod(time_ms - EPOCH_MS, DAY_MS)
+    incident_day = find_incident_day(seed, day // INCIDENT_BLOCK_DAYS)
+    return day == incident_day and rest_ms // HOUR_MS in INCIDENT_HOURS
