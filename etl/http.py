@@ -75,13 +75,17 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One source's connection: keep-alive, credentials, budget, pace and counters."""
+    """One source's connection: keep-alive, credentials, budget, pace and counters.
+
+    `learned` is what a source module found out about this server during the run.
+    """
 
     source: str
     http: httpx.Client
     budget: Budget
     pace: Pace
     traffic: Traffic = field(default_factory=Traffic)
+    learned: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

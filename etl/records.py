@@ -29,9 +29,9 @@ class Column:
     role: Role = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One table of a kind.
+    """One table of a kind; each is a constant of its module and equal to itself only.
 
     `key` is the natural key within a source. `time` names the key-time column by which anchors
     are found. `is_time_fixed`: that time never changes for a key, so an upsert may look for old

@@ -6,7 +6,7 @@ retrieved by id. Source: docs.riza.io, OpenAPI 0.1.4; package rizaio 0.12.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,8 @@ BASE_URL = "https://api.riza.io"
 PATH = "/v1/executions"
 LOOKBACK = timedelta(minutes=10)
 PAGE_SIZE_MAX = 100
+MISSES = "executions listed but not found by id, in a row"
+MISSES_MAX = 3
 
 ENV = Table(
     "riza.env",
@@ -202,17 +204,28 @@ class _IdOnly(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """One page of the list: `last_id` is None where no record has an id to go on after."""
+    """One page of the list; `ids` also of records that are broken otherwise."""
 
     decoded: Decoded[Execution]
+    ids: list[str]
     size: int
-    last_id: str | None
     served_at: datetime | None
+    is_short: bool = False
+
+
+class _Position(msgspec.Struct, frozen=True, array_like=True):
+    """Behind which execution to go on, which one is before it (None: it is the first of the list),
+    and whether the page that ended with it was not full."""
+
+    previous: str | None
+    last: str
+    is_short: bool
 
 
 _decode_list = msgspec.json.Decoder(_List).decode
 _decode_raw_list = msgspec.json.Decoder(_RawList).decode
 _decode_id = msgspec.json.Decoder(_IdOnly).decode
+_decode_position = msgspec.json.Decoder(_Position).decode
 _decode_raw = msgspec.json.Decoder(Raw).decode
 _NO_REQUEST = Request()
 _NO_RESPONSE = Response()
@@ -230,76 +243,99 @@ def list_streams(config: SourceConfig) -> tuple[Stream, ...]:
 def fetch_page(
     client: Client, config: SourceConfig, stream: Stream, gap: Gap, position: str | None
 ) -> Page:
-    """The page after the execution `position`, or the first one of the gap.
+    """The page behind `position`, or the first one of the gap.
 
-    Raises PositionLost when the server does not know the execution (any more).
+    Raises PositionLost when the server may have forgotten where the walk stands.
     """
     if position is not None:
-        return _fetch_after(client, config, position)
+        return _go_on(client, config, _decode_position(position))
     for anchor in gap.anchors:
         page = _try_anchor(client, config, gap, anchor)
         if page is not None:
             return page
-    return _fetch_list(client, config, {})
+    return _make_page(_fetch_list(client, config, None), None)
 
 
 def _try_anchor(client: Client, config: SourceConfig, gap: Gap, anchor: Mark) -> Page | None:
-    """The page after a stored execution, or None if the server no longer knows that one.
+    """The page behind a stored execution, or None if the server may not know that one any more.
 
-    A server that ignores an id it does not know begins at its head: rows before the anchor.
+    It may then refuse, answer with an empty page, or begin at its head: with rows that belong
+    before the anchor. An empty page may also be the end, which the next anchor will tell.
     """
     try:
-        page = _fetch_after(client, config, anchor.id)
+        listed = _fetch_list(client, config, anchor.id)
     except PositionLost:
         return None
+    page = _make_page(listed, anchor.id)
     first = page.marks[0].time if page.marks else None
     if first is None or anchor.time is None:
-        return page
+        return page if page.broken else None
     is_before = first > anchor.time if gap.order == "descending" else first < anchor.time
     return None if is_before else page
 
 
-def _fetch_after(client: Client, config: SourceConfig, execution_id: str) -> Page:
-    """The page after an execution.
+def _go_on(client: Client, config: SourceConfig, here: _Position) -> Page:
+    """The page behind the last execution read.
 
-    An empty page is the end of the list only if the server still knows the execution: one that
-    was deleted may be answered with an empty page, too.
+    An empty page alone is not the end: an execution that was deleted may be answered so, too. The
+    list ends where the page behind the execution before the last one holds just the last one.
     """
-    try:
-        page = _fetch_list(client, config, {"starting_after": execution_id})
-    except RequestRefused as error:
-        raise PositionLost(str(error)) from error
-    if not page.marks and not page.broken:
-        _retrieve(client, execution_id)
-    return page
+    if not here.is_short:
+        listed = _fetch_list(client, config, here.last)
+        if listed.ids:
+            return _make_page(listed, here.last)
+    listed = _fetch_list(client, config, here.previous)
+    if not listed.ids:
+        raise PositionLost(f"{client.source}: {here.last} is not in the list any more")
+    if listed.ids[0] != here.last:
+        return _make_page(listed, here.previous)
+    if len(listed.ids) == 1:
+        return Page([], [], None, served_at=listed.served_at)
+    return _make_page(listed, here.previous)
 
 
-def _fetch_list(client: Client, config: SourceConfig, params: dict[str, str]) -> Page:
-    limit = min(config.page_size, PAGE_SIZE_MAX)
-    listed = fetch(client, "GET", PATH, _decode_page, {"limit": str(limit), **params})
-    if listed.last_id is None and listed.size >= limit:
-        raise SourceError(f"{client.source}: GET {PATH}: a whole page of records without an id")
-    records = [_complete(client, record) for record in listed.decoded.records]
+def _make_page(listed: _Listed, previous: str | None) -> Page:
+    following = None
+    if listed.ids:
+        before = listed.ids[-2] if len(listed.ids) > 1 else previous
+        following = _Position(before, listed.ids[-1], listed.is_short)
+    records = listed.decoded.records
     return Page(
         records,
         [Mark(record.id, record.started_at) for record in records],
-        listed.last_id,
+        None if following is None else msgspec.json.encode(following).decode(),
         listed.decoded.extras,
         listed.decoded.broken,
         served_at=listed.served_at,
     )
 
 
+def _fetch_list(client: Client, config: SourceConfig, after: str | None) -> _Listed:
+    """The page behind an execution, or the head of the list; with the details it left out."""
+    limit = min(config.page_size, PAGE_SIZE_MAX)
+    params = {"limit": str(limit)} | ({} if after is None else {"starting_after": after})
+    try:
+        listed = fetch(client, "GET", PATH, _decode_page, params)
+    except RequestRefused as error:
+        if after is None:
+            raise
+        raise PositionLost(str(error)) from error
+    if not listed.ids and listed.size >= limit:
+        raise SourceError(f"{client.source}: GET {PATH}: a whole page of records without an id")
+    records = [_complete(client, record) for record in listed.decoded.records]
+    decoded = replace(listed.decoded, records=records)
+    return replace(listed, decoded=decoded, is_short=listed.size < limit)
+
+
 def _decode_page(answer: Answer) -> _Listed:
     try:
         records = _decode_list(answer.body).data
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         raws = _decode_raw_list(answer.body).data
         ids = [found for raw in raws if (found := _find_id(raw)) is not None]
-        decoded = decode_records(raws, Execution)
-        return _Listed(decoded, len(raws), ids[-1] if ids else None, answer.served_at)
-    last_id = records[-1].id if records else None
-    return _Listed(Decoded(records, {}, ()), len(records), last_id, answer.served_at)
+        return _Listed(decode_records(raws, Execution), ids, len(raws), answer.served_at)
+    ids = [record.id for record in records]
+    return _Listed(Decoded(records, {}, ()), ids, len(ids), answer.served_at)
 
 
 def _find_id(raw: Raw) -> str | None:
@@ -311,13 +347,19 @@ def _find_id(raw: Raw) -> str | None:
 
 
 def _complete(client: Client, record: Execution) -> Execution:
-    """The record with its details, retrieved if the list left them out."""
-    if record.details is not UNSET:
+    """The record with its details, retrieved if the list left them out.
+
+    A server that lists executions and knows none of them by id is not asked for ever.
+    """
+    misses = client.learned.get(MISSES, 0)
+    if record.details is not UNSET or misses >= MISSES_MAX:
         return record
     try:
         decoded = _retrieve(client, record.id)
     except PositionLost:
+        client.learned[MISSES] = misses + 1
         return record
+    client.learned[MISSES] = 0
     return decoded.records[0] if decoded.records else record
 
 

@@ -14,6 +14,7 @@ STORAGE_VERSION = "v1.5.0"
 LOCK_WAIT_S = 60.0
 LOCK_RETRY_S = 0.05
 WAL_MAX = "512MB"
+ROW_GROUP_ROWS = 10_240
 
 Opener = Callable[[], contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]]
 """What opens a store for writing; tests put a faulty one in its place."""
@@ -56,20 +57,24 @@ def open_reader(
 
 
 def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
-    if not path.exists():
-        _create(path)
-    connection = _configure(duckdb.connect(str(path), config={"threads": 1}))
-    # The default threshold rewrites an unfinished row group for every 16 MB of log.
-    connection.execute(f"SET checkpoint_threshold = '{WAL_MAX}'")
-    return connection
+    """An own in-memory database with the file attached: only so can a row group size be given.
 
-
-def _create(path: Path) -> None:
+    Closing the file rewrites its last, unfinished row group. With groups of about a batch that
+    costs no more than keeping the file open would, and readers are let in between batches.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{quoted}' AS store (STORAGE_VERSION '{STORAGE_VERSION}')")
-        connection.execute("DETACH store")
+    version = "" if path.exists() else f"STORAGE_VERSION '{STORAGE_VERSION}', "
+    quoted = str(path).replace("'", "''")
+    connection = _configure(duckdb.connect(config={"threads": 1}))
+    try:
+        # The default threshold rewrites an unfinished row group for every 16 MB of log.
+        connection.execute(f"SET checkpoint_threshold = '{WAL_MAX}'")
+        connection.execute(f"ATTACH '{quoted}' AS store ({version}ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+        connection.execute("USE store")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
+import msgspec
 
 from etl.coverage import Interval
 from etl.records import Column, Table, from_epoch_us, to_epoch_us
@@ -151,14 +152,20 @@ def _comparable(column: Column) -> str:
 
 
 def _match_key(columns: Sequence[Column]) -> str:
-    """A condition with one list parameter per key column."""
-    holders = ", ".join("unnest(?)" for _ in columns)
-    return f"({_select_key(columns)}) IN (SELECT {holders})"
+    """A condition with one parameter per key column, see _list_key_values."""
+    lists = ", ".join(
+        f"""unnest(from_json(?, '["{"VARCHAR" if c.type == "VARCHAR" else "BIGINT"}"]'))"""
+        for c in columns
+    )
+    return f"({_select_key(columns)}) IN (SELECT {lists})"
 
 
-def _list_key_values(columns: Sequence[Column], keys: Iterable[Key]) -> list[list[Any]]:
+def _list_key_values(columns: Sequence[Column], keys: Iterable[Key]) -> list[str]:
+    """Each key column's values as one JSON list: DuckDB binds long lists of values slowly."""
     return [
-        [to_epoch_us(v) for v in values] if column.type == "TIMESTAMPTZ" else list(values)
+        msgspec.json.encode(
+            [to_epoch_us(v) for v in values] if column.type == "TIMESTAMPTZ" else values
+        ).decode()
         for column, values in zip(columns, zip(*keys, strict=True), strict=True)
     ]
 

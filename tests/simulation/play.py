@@ -33,8 +33,8 @@ def main(dialect: str, first: int, count: int) -> int:
             failed.append(seed)
             if len(failed) <= 3:
                 traceback.print_exc()
-    seconds = time.monotonic() - began_s
-    sys.stdout.write(f"{dialect}: {count} schedules from {first} in {seconds:.0f} s, failed: {failed}\n")
+    took_s = time.monotonic() - began_s
+    sys.stdout.write(f"{dialect}: {count} from seed {first} in {took_s:.0f} s, failed: {failed}\n")
     return 1 if failed else 0
 
 

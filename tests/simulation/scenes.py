@@ -6,7 +6,8 @@ from datetime import timedelta
 import duckdb
 
 from etl.records import SourceConfig
-from etl.sources import riza
+from etl.sources import airflow, riza
+from tests.simulation.airflow_api import AirflowApi
 from tests.simulation.riza_api import RizaApi
 from tests.simulation.schedule import SOURCE, Scene
 from tests.simulation.world import START, Habits, World
@@ -64,4 +65,48 @@ def _read_riza(connection: duckdb.DuckDBPyConnection) -> dict[str, int | None]:
     return {id: None for id, _, _ in rows}
 
 
-SCENES = {"riza": make_riza_scene}
+def make_airflow_scene(chance: random.Random) -> Scene:
+    """Runs that change under a hidden time, by cursors or offsets, some without a stamp."""
+    world = World(
+        chance,
+        Habits(
+            insert=chance.choice((0.0, 0.1, 0.3)),
+            delete=chance.choice((0.0, 0.05, 0.2)),
+            change=chance.choice((0.0, 0.2, 0.4)),
+            late=chance.choice((0.0, 0.2)),
+            late_max=timedelta(minutes=9),
+            open=chance.choice((0.0, 0.3)),
+        ),
+    )
+    world.populate(chance.randrange(0, 12))
+    old = [r.id for r in world.records.values() if r.started_at < world.now - timedelta(hours=1)]
+    unstamped = frozenset(record_id for record_id in old if chance.random() < 0.2)
+    api = AirflowApi(world, chance.random() < 0.5, unstamped)
+    page_size = chance.choice((2, 3, 7))
+    config = SourceConfig(
+        SOURCE, "airflow", "http://api.test", "TOKEN", "t0ken", airflow.Options(),
+        since=START - timedelta(days=2), page_size=page_size,
+    )  # fmt: skip
+    return Scene(
+        world,
+        config,
+        api.answer,
+        airflow.DAG_RUNS,
+        _read_airflow,
+        lambda record: record.updated_at,
+        is_exact=True,
+        fault_rate=chance.choice((0.0, 0.05)),
+        is_expected=lambda record: record.id not in unstamped,
+        stream="dag_runs",
+    )
+
+
+def _read_airflow(connection: duckdb.DuckDBPyConnection) -> dict[str, int | None]:
+    """The stored version of each run."""
+    rows = connection.execute(
+        "SELECT dag_run_id, (conf->>'version')::INTEGER FROM airflow.dag_runs"
+    ).fetchall()
+    return dict(rows)
+
+
+SCENES = {"riza": make_riza_scene, "airflow": make_airflow_scene}
