@@ -76,5 +76,10 @@ SELECT
     output_status AS source_status,
     CAST(NULL AS BIGINT) AS attempt,
     first_synced_at,
-    synced_at
+    synced_at,
+    -- What payloads = "none" left out cannot be told to be the same.
+    CASE
+        WHEN code IS NOT NULL OR input IS NOT NULL
+            THEN hash(tool_id, revision_id, language, code, args, stdin, input)
+    END AS work_id
 FROM explained

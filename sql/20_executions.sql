@@ -1,2 +1,4 @@
 -- Every execution of every platform, in the same words.
-SELECT * FROM executions_riza
+SELECT * EXCLUDE (work_id) FROM executions_airflow
+UNION ALL BY NAME
+SELECT * EXCLUDE (work_id) FROM executions_riza

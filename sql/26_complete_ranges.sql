@@ -1,5 +1,24 @@
--- For which ranges of time is every stream of a source known to be all here?
-WITH streams AS (
+-- For which ranges of start time is every execution of a source known to be here?
+WITH ranges AS (
+    SELECT
+        coverage.source,
+        coverage.stream,
+        coverage.since,
+        coverage.until
+    FROM etl.coverage AS coverage
+    LEFT JOIN etl.streams AS streams
+        ON streams.source = coverage.source AND streams.stream = coverage.stream
+    WHERE coverage.stream <> 'task_instances'
+    -- Airflow's ledger is of update time: what started in a range was updated in it or later, so
+    -- only a range that reaches up to the newest time known has all of it.
+    QUALIFY
+        streams.kind IS DISTINCT FROM 'airflow'
+        OR coverage.until = max(coverage.until) OVER (
+            PARTITION BY coverage.source, coverage.stream
+        )
+),
+
+stream_counts AS (
     SELECT
         source,
         count(DISTINCT stream) AS streams
@@ -8,13 +27,14 @@ WITH streams AS (
         UNION ALL
         SELECT source, stream FROM etl.coverage
     )
+    WHERE stream <> 'task_instances'
     GROUP BY source
 ),
 
 edges AS (
-    SELECT source, since AS edge, 1 AS step FROM etl.coverage
+    SELECT source, since AS edge, 1 AS step FROM ranges
     UNION ALL
-    SELECT source, until AS edge, -1 AS step FROM etl.coverage
+    SELECT source, until AS edge, -1 AS step FROM ranges
 ),
 
 levels AS (
@@ -32,4 +52,5 @@ SELECT
     levels.since,
     levels.until
 FROM levels
-JOIN streams ON streams.source = levels.source AND streams.streams = levels.covered_streams
+JOIN stream_counts
+    ON stream_counts.source = levels.source AND stream_counts.streams = levels.covered_streams

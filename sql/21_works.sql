@@ -1,0 +1,16 @@
+-- Which executions did the same work: the same code with the same input?
+SELECT
+    source,
+    execution_id,
+    name,
+    work_id,
+    started_at,
+    ended_at,
+    outcome,
+    attempt
+FROM (
+    SELECT * FROM executions_airflow
+    UNION ALL BY NAME
+    SELECT * FROM executions_riza
+)
+WHERE work_id IS NOT NULL
