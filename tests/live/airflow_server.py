@@ -7,6 +7,7 @@ SQLite and every log live below `home`. The three processes are started one by o
 `airflow standalone`, which listens on all interfaces and leaves children behind when it is killed.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -16,16 +17,18 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.25
+
+T = TypeVar("T")
 
 
 class LiveError(Exception):
@@ -124,7 +127,7 @@ def build_environment(home: Path, dags: Path, base_url: str) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{base_url}/execution/",
-        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -157,22 +160,38 @@ def running_process(
 
 
 def stop_group(process: subprocess.Popen[bytes]) -> None:
-    """End the process group of `process`: asked first, then killed, children included."""
+    """End a process and all that came from it: asked first, then killed.
+
+    Airflow gives each task a process group of its own; such groups are found by parentage while
+    the process still lives.
+    """
+    groups = find_groups(process.pid)
     signal_group(process.pid, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        pass
-    signal_group(process.pid, signal.SIGKILL)
+    for group in groups | find_groups(process.pid):
+        signal_group(group, signal.SIGKILL)
     process.wait()
+
+
+def find_groups(root: int) -> set[int]:
+    """The process groups of a process and of all its descendants."""
+    command = ["ps", "-A", "-o", "pid=,ppid=,pgid="]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    processes = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    family, groups = {root}, {root}
+    while True:
+        found = {pid: pgid for pid, ppid, pgid in processes if ppid in family and pid not in family}
+        if not found:
+            return groups
+        family |= set(found)
+        groups |= set(found.values())
 
 
 def signal_group(group: int, number: signal.Signals) -> None:
     """Send a signal to a process group, if it still exists."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        return
 
 
 def wait_for_token(base_url: str, api: subprocess.Popen[bytes]) -> str:
@@ -187,10 +206,10 @@ def wait_for_token(base_url: str, api: subprocess.Popen[bytes]) -> str:
             return None
         return str(reply.body["access_token"]) if reply.status in (200, 201) else None
 
-    return str(wait_until("the API server answers", ask, START_TIMEOUT_S))
+    return wait_until("the API server answers", ask, START_TIMEOUT_S)
 
 
-def wait_until(what: str, ask: Any, timeout_s: float) -> Any:
+def wait_until(what: str, ask: Callable[[], T | None], timeout_s: float) -> T:
     """What `ask()` returns once it is true; LiveError when that takes longer than `timeout_s`."""
     deadline_s = time.monotonic() + timeout_s
     while True:
