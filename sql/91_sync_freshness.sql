@@ -27,7 +27,6 @@ SELECT
     streams.source,
     streams.kind,
     streams.stream,
-    streams.synced_at,
     known.covered_since,
     known.covered_until,
     (epoch_us(clock.now) - epoch_us(known.covered_until)) / 1e6 AS lag_s,

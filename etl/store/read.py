@@ -1,12 +1,13 @@
 """What a sync has to know of the store before it starts."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 import duckdb
 
 from etl.coverage import Interval, Ledger
-from etl.records import EPOCH, TICK, Mark, Order, Table
+from etl.records import EPOCH, TICK, Mark, Order, Stream, Table, from_epoch_us
 
 ANCHORS_MAX = 12
 
@@ -21,33 +22,59 @@ class StreamState:
     oldest_open: datetime | None = None
 
 
-def read_ledger(connection: duckdb.DuckDBPyConnection, source: str, stream: str) -> Ledger:
-    """The covered intervals of a stream, oldest first."""
+def read_ledgers(
+    connection: duckdb.DuckDBPyConnection, source: str, streams: Iterable[str]
+) -> dict[str, Ledger]:
+    """The covered intervals of some streams of a source, oldest first."""
     rows = connection.execute(
-        """
-        SELECT epoch_us(since), epoch_us(until) FROM etl.coverage
-        WHERE source = ? AND stream = ? ORDER BY since
-        """,
-        [source, stream],
+        "SELECT stream, epoch_us(since), epoch_us(until) FROM etl.coverage "
+        "WHERE source = ? ORDER BY since",
+        [source],
     ).fetchall()
-    return tuple(Interval(EPOCH + a * TICK, EPOCH + b * TICK) for a, b in rows)
+    ledgers: dict[str, list[Interval]] = {stream: [] for stream in streams}
+    for stream, since_us, until_us in rows:
+        if stream in ledgers:
+            ledgers[stream].append(Interval(from_epoch_us(since_us), from_epoch_us(until_us)))
+    return {stream: tuple(intervals) for stream, intervals in ledgers.items()}
 
 
-def read_stream_state(
-    connection: duckdb.DuckDBPyConnection, source: str, stream: str, table: Table
-) -> StreamState:
-    """Everything a plan needs."""
-    known = connection.execute(
-        "SELECT list_order, longest_delay_s FROM etl.streams WHERE source = ? AND stream = ?",
-        [source, stream],
+@dataclass(frozen=True, slots=True)
+class KnownStream:
+    """A row of etl.streams: the order seen, the overlap in force, how late records appear."""
+
+    source: str
+    kind: str
+    stream: str
+    list_order: Order | None = None
+    lookback_s: float | None = None
+    longest_delay_s: float = 0.0
+
+
+def read_streams(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, KnownStream]:
+    """What is known of the streams of a source, by stream."""
+    names = ", ".join(f.name for f in fields(KnownStream))
+    rows = connection.execute(
+        f"SELECT {names} FROM etl.streams WHERE source = ?", [source]
     ).fetchall()
-    order, delay_s = known[0] if known else (None, None)
-    return StreamState(
-        read_ledger(connection, source, stream),
-        order,
-        timedelta(seconds=delay_s or 0),
-        _read_oldest_open(connection, source, stream, table),
-    )
+    return {row[2]: KnownStream(*row) for row in rows}
+
+
+def read_stream_states(
+    connection: duckdb.DuckDBPyConnection, source: str, streams: Sequence[Stream]
+) -> dict[str, StreamState]:
+    """Everything a plan needs, by stream."""
+    ledgers = read_ledgers(connection, source, [stream.name for stream in streams])
+    known = read_streams(connection, source)
+    states = {}
+    for stream in streams:
+        seen = known.get(stream.name, KnownStream(source, "", stream.name))
+        states[stream.name] = StreamState(
+            ledgers[stream.name],
+            seen.list_order,
+            timedelta(seconds=seen.longest_delay_s),
+            _read_oldest_open(connection, source, stream.name, stream.table),
+        )
+    return states
 
 
 def _read_oldest_open(

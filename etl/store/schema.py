@@ -1,9 +1,11 @@
 """The tables of the store and its version."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import msgspec
 
 from etl.errors import StoreError
 from etl.records import Column, Table
@@ -19,31 +21,80 @@ KEPT_COLUMNS = (
 )
 """What the store adds to each record."""
 
-OWN_TABLES = """
-CREATE SCHEMA IF NOT EXISTS etl;
-CREATE TABLE IF NOT EXISTS etl.meta (name VARCHAR, value VARCHAR);
-CREATE TABLE IF NOT EXISTS etl.coverage (
-    source VARCHAR, stream VARCHAR, since TIMESTAMPTZ, until TIMESTAMPTZ
-);
-CREATE TABLE IF NOT EXISTS etl.streams (
-    source VARCHAR, kind VARCHAR, stream VARCHAR, list_order VARCHAR, lookback_s DOUBLE,
-    longest_delay_s DOUBLE, synced_at TIMESTAMPTZ
-);
-CREATE TABLE IF NOT EXISTS etl.runs (
-    run_id VARCHAR, source VARCHAR, stream VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ,
-    state VARCHAR, pages BIGINT, requests BIGINT, retries BIGINT, slept_s DOUBLE,
-    rows_new BIGINT, rows_changed BIGINT, rows_unchanged BIGINT, rows_quarantined BIGINT,
-    redactions BIGINT, received_bytes BIGINT, covered_s DOUBLE, exit_code BIGINT, error VARCHAR
-);
-CREATE TABLE IF NOT EXISTS etl.quarantine (
-    source VARCHAR, kind VARCHAR, stream VARCHAR, fingerprint VARCHAR, record JSON, path VARCHAR,
-    error VARCHAR, page VARCHAR, run_id VARCHAR, quarantined_at TIMESTAMPTZ
-);
-CREATE TABLE IF NOT EXISTS etl.drift (
-    source VARCHAR, kind VARCHAR, path VARCHAR, value VARCHAR, occurrences BIGINT,
-    first_seen_at TIMESTAMPTZ, last_seen_at TIMESTAMPTZ
-);
-"""
+
+def _columns(**types: str) -> tuple[Column, ...]:
+    return tuple(Column(name, type) for name, type in types.items())
+
+
+META = Table("etl.meta", _columns(name="VARCHAR", value="VARCHAR"))
+COVERAGE = Table(
+    "etl.coverage",
+    _columns(source="VARCHAR", stream="VARCHAR", since="TIMESTAMPTZ", until="TIMESTAMPTZ"),
+)
+STREAMS = Table(
+    "etl.streams",
+    _columns(
+        source="VARCHAR",
+        kind="VARCHAR",
+        stream="VARCHAR",
+        list_order="VARCHAR",
+        lookback_s="DOUBLE",
+        longest_delay_s="DOUBLE",
+    ),
+)
+RUNS = Table(
+    "etl.runs",
+    _columns(
+        run_id="VARCHAR",
+        source="VARCHAR",
+        stream="VARCHAR",
+        started_at="TIMESTAMPTZ",
+        ended_at="TIMESTAMPTZ",
+        state="VARCHAR",
+        pages="BIGINT",
+        requests="BIGINT",
+        retries="BIGINT",
+        slept_s="DOUBLE",
+        rows_new="BIGINT",
+        rows_changed="BIGINT",
+        rows_unchanged="BIGINT",
+        rows_quarantined="BIGINT",
+        redactions="BIGINT",
+        received_bytes="BIGINT",
+        covered_s="DOUBLE",
+        exit_code="BIGINT",
+        error="VARCHAR",
+    ),
+)
+QUARANTINE = Table(
+    "etl.quarantine",
+    _columns(
+        source="VARCHAR",
+        kind="VARCHAR",
+        stream="VARCHAR",
+        fingerprint="VARCHAR",
+        record="JSON",
+        path="VARCHAR",
+        error="VARCHAR",
+        page="VARCHAR",
+        run_id="VARCHAR",
+        quarantined_at="TIMESTAMPTZ",
+    ),
+)
+DRIFT = Table(
+    "etl.drift",
+    _columns(
+        source="VARCHAR",
+        kind="VARCHAR",
+        path="VARCHAR",
+        value="VARCHAR",
+        occurrences="BIGINT",
+        first_seen_at="TIMESTAMPTZ",
+        last_seen_at="TIMESTAMPTZ",
+    ),
+)
+OWN_TABLES = (META, COVERAGE, STREAMS, RUNS, QUARANTINE, DRIFT)
+"""What the program keeps for itself."""
 
 
 def ensure_schema(
@@ -59,7 +110,9 @@ def ensure_schema(
             f"{SCHEMA_VERSION}; upgrade etl"
         )
     connection.execute("BEGIN")
-    connection.execute(OWN_TABLES)
+    connection.execute("CREATE SCHEMA IF NOT EXISTS etl")
+    for own in OWN_TABLES:
+        _create(connection, own.name, own.columns)
     for table in tables:
         create_tables(connection, table)
     connection.execute("DELETE FROM etl.meta WHERE name = 'schema_version'")
@@ -92,3 +145,18 @@ def create_tables(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
 def _create(connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[Column, ...]) -> None:
     body = ", ".join(f'"{column.name}" {column.type}' for column in columns)
     connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({body})")
+
+
+def insert_json(
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows by column name, any number in one statement."""
+    if not rows:
+        return
+    types = {column.name: column.type for column in table.columns}
+    schema = msgspec.json.encode([types]).decode()
+    connection.execute(
+        f"INSERT INTO {table.name} BY NAME "
+        f"SELECT unnest(from_json(?, '{schema}'), recursive := true)",
+        [msgspec.json.encode(rows).decode()],
+    )

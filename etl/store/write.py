@@ -1,16 +1,21 @@
 """One batch into the store: rows, children, ledger, quarantine and counters, or none of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 import duckdb
+import msgspec
 
 from etl.coverage import Interval, Ledger, Progress, apply_walk
-from etl.records import Order, to_epoch_us
-from etl.store.read import read_ledger
+from etl.records import to_epoch_us
+from etl.store.read import KnownStream, read_ledgers, read_streams
+from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
 from etl.store.upsert import Fate, Stamp, upsert_rows
 from etl.tables import PendingRows
+
+UNNEST_TEXTS = """(SELECT unnest(from_json(?, '["VARCHAR"]')))"""
+"""A list of texts as one parameter, in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,8 @@ class RunRow:
 class Batch:
     """What waits for one commit of one source.
 
-    `lookbacks_s` and `known` are by stream: the overlap in force, and the newest interval of the
-    ledger when the run began.
+    By stream: `runs` as they stand and as last `written`, `lookbacks_s`, the overlap in force, and
+    `known`, the newest interval of the ledger when the run began.
     """
 
     source: str
@@ -74,6 +79,7 @@ class Batch:
     walked: list[Walked] = field(default_factory=list)
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
     runs: dict[str, RunRow] = field(default_factory=dict)
+    written: Mapping[str, RunRow] = field(default_factory=dict)
     lookbacks_s: Mapping[str, float] = field(default_factory=dict)
     known: Mapping[str, Interval] = field(default_factory=dict)
 
@@ -106,15 +112,11 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -
             runs[stream] = _count_fate(runs[stream], fate)
             if fate.late_from is not None:
                 late_from[stream] = fate.late_from
-    for stream in runs:
-        walked = [w for w in batch.walked if w.stream == stream]
-        gained_s = _write_walks(connection, batch.source, stream, walked)
+    for stream, gained_s in _write_walks(connection, batch).items():
         runs[stream] = replace(runs[stream], covered_s=runs[stream].covered_s + gained_s)
-        order = next((w.progress.order for w in reversed(walked) if w.progress.order), None)
-        late_s = (now - late_from[stream]).total_seconds() if stream in late_from else None
-        _write_stream(connection, batch, stream, order, late_s, now)
+    _write_streams(connection, batch, late_from, now)
     _write_quarantine(connection, batch, now)
-    _write_runs(connection, runs.values())
+    _write_runs(connection, [run for run in runs.values() if run != batch.written.get(run.stream)])
     return runs
 
 
@@ -127,97 +129,97 @@ def _count_fate(run: RunRow, fate: Fate) -> RunRow:
     )
 
 
-def _write_walks(
-    connection: duckdb.DuckDBPyConnection, source: str, stream: str, walked: Sequence[Walked]
-) -> float:
-    """Bring the ledger of a stream up to date; the seconds of coverage gained."""
-    if not walked:
-        return 0.0
-    before = read_ledger(connection, source, stream)
-    ledger = before
-    for step in walked:
-        ledger = () if step.is_reset else apply_walk(ledger, step.progress)
-    if ledger != before:
-        _replace_ledger(connection, source, stream, ledger)
-    return _measure_s(ledger) - _measure_s(before)
+def _write_walks(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, float]:
+    """Bring the ledgers of the walked streams up to date; the seconds gained by stream."""
+    streams = _list_walked(batch)
+    if not streams:
+        return {}
+    before = read_ledgers(connection, batch.source, streams)
+    after = dict(before)
+    for step in batch.walked:
+        ledger = after[step.stream]
+        after[step.stream] = () if step.is_reset else apply_walk(ledger, step.progress)
+    changed = [stream for stream in streams if after[stream] != before[stream]]
+    if changed:
+        _delete_streams(connection, "etl.coverage", batch.source, changed)
+        rows = [
+            {"source": batch.source, "stream": stream, "since": i.since, "until": i.until}
+            for stream in changed
+            for i in after[stream]
+        ]
+        insert_json(connection, COVERAGE, rows)
+    return {s: _measure_s(after[s]) - _measure_s(before[s]) for s in streams}
 
 
-def _replace_ledger(
-    connection: duckdb.DuckDBPyConnection, source: str, stream: str, ledger: Ledger
+def _list_walked(batch: Batch) -> list[str]:
+    return list(dict.fromkeys(step.stream for step in batch.walked))
+
+
+def _delete_streams(
+    connection: duckdb.DuckDBPyConnection, table: str, source: str, streams: Sequence[str]
 ) -> None:
-    connection.execute("DELETE FROM etl.coverage WHERE source = ? AND stream = ?", [source, stream])
-    if ledger:
-        rows = ", ".join(
-            f"(make_timestamptz({to_epoch_us(i.since)}), make_timestamptz({to_epoch_us(i.until)}))"
-            for i in ledger
-        )
-        connection.execute(
-            f"INSERT INTO etl.coverage SELECT ?, ?, * FROM (VALUES {rows})", [source, stream]
-        )
+    connection.execute(
+        f"DELETE FROM {table} WHERE source = ? AND stream IN {UNNEST_TEXTS}",
+        [source, msgspec.json.encode(streams).decode()],
+    )
 
 
-def _write_stream(
+def _write_streams(
     connection: duckdb.DuckDBPyConnection,
     batch: Batch,
-    stream: str,
-    order: Order | None,
-    late_s: float | None,
+    late_from: Mapping[str, datetime],
     now: datetime,
 ) -> None:
-    """Remember a stream: its order, and how late records appear, by which the lookback grows."""
-    key = [batch.source, stream]
-    found = connection.execute(
-        "DELETE FROM etl.streams WHERE source = ? AND stream = ? "
-        "RETURNING list_order, longest_delay_s",
-        key,
-    ).fetchall()
-    known_order, delay_s = found[0] if found else (None, 0.0)
-    lookback_s = batch.lookbacks_s.get(stream)
-    connection.execute(
-        "INSERT INTO etl.streams (source, stream, kind, list_order, lookback_s, longest_delay_s, "
-        f"synced_at) VALUES (?, ?, ?, ?, ?, ?, make_timestamptz({to_epoch_us(now)}))",
-        [*key, batch.kind, order or known_order, lookback_s, max(late_s or 0.0, delay_s)],
-    )
+    """Remember the walked streams: their order, and how late records appear in them.
+
+    The lookback of later passes grows with the longest delay seen.
+    """
+    known = read_streams(connection, batch.source)
+    orders = {step.stream: step.progress.order for step in batch.walked if step.progress.order}
+    changed = []
+    for stream in _list_walked(batch):
+        before = known.get(stream, KnownStream(batch.source, batch.kind, stream))
+        late_s = (now - late_from.get(stream, now)).total_seconds()
+        after = replace(
+            before,
+            list_order=orders.get(stream, before.list_order),
+            lookback_s=batch.lookbacks_s.get(stream),
+            longest_delay_s=max(late_s, before.longest_delay_s),
+        )
+        if after != known.get(stream):
+            changed.append(after)
+    if changed:
+        _delete_streams(connection, "etl.streams", batch.source, [s.stream for s in changed])
+        insert_json(connection, STREAMS, [asdict(stream) for stream in changed])
 
 
 def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> None:
     """Store what could not be understood, once: the same record again replaces itself."""
-    for record in batch.quarantined:
-        key = [batch.source, record.stream, record.fingerprint]
-        connection.execute(
-            "DELETE FROM etl.quarantine WHERE source = ? AND stream = ? AND fingerprint = ?", key
-        )
-        connection.execute(
-            "INSERT INTO etl.quarantine (source, stream, fingerprint, kind, record, path, error, "
-            "page, run_id, quarantined_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, make_timestamptz(?))",
-            [
-                *key,
-                batch.kind,
-                record.record,
-                record.path,
-                record.error,
-                record.page,
-                batch.run_id,
-                to_epoch_us(now),
-            ],
-        )
+    records = {(q.stream, q.fingerprint): q for q in batch.quarantined}
+    if not records:
+        return
+    fingerprints = [q.fingerprint for q in records.values()]
+    connection.execute(
+        f"DELETE FROM etl.quarantine WHERE source = ? AND fingerprint IN {UNNEST_TEXTS}",
+        [batch.source, msgspec.json.encode(fingerprints).decode()],
+    )
+    constants = {
+        "source": batch.source,
+        "kind": batch.kind,
+        "run_id": batch.run_id,
+        "quarantined_at": now,
+    }
+    insert_json(connection, QUARANTINE, [asdict(q) | constants for q in records.values()])
 
 
-def _write_runs(connection: duckdb.DuckDBPyConnection, runs: Iterable[RunRow]) -> None:
-    for run in runs:
-        connection.execute(
-            "DELETE FROM etl.runs WHERE run_id = ? AND source = ? AND stream = ?",
-            [run.run_id, run.source, run.stream],
-        )
-        values = {f.name: getattr(run, f.name) for f in fields(run)}
-        holders = ", ".join(
-            "make_timestamptz(?::BIGINT)" if isinstance(value, datetime) else "?"
-            for value in values.values()
-        )
-        connection.execute(
-            f"INSERT INTO etl.runs ({', '.join(values)}) VALUES ({holders})",
-            [to_epoch_us(v) if isinstance(v, datetime) else v for v in values.values()],
-        )
+def _write_runs(connection: duckdb.DuckDBPyConnection, runs: Sequence[RunRow]) -> None:
+    if not runs:
+        return
+    connection.execute(
+        f"DELETE FROM etl.runs WHERE run_id = ? AND source = ? AND stream IN {UNNEST_TEXTS}",
+        [runs[0].run_id, runs[0].source, msgspec.json.encode([r.stream for r in runs]).decode()],
+    )
+    insert_json(connection, RUNS, [asdict(run) for run in runs])
 
 
 def mark_interrupted(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:

@@ -102,8 +102,9 @@ def commit_if_due(loader: Loader) -> None:
 
 def commit(loader: Loader) -> None:
     """Write the batch at hand and begin a new one."""
-    batch = replace(loader.batch, runs=dict(loader.runs))
+    batch = replace(loader.batch, runs=loader.runs)
     with loader.open_store() as connection:
         loader.runs = write_batch(connection, batch, loader.clock())
-    loader.batch = replace(loader.batch, pending={}, walked=[], quarantined=[])
+    written = dict(loader.runs)
+    loader.batch = replace(loader.batch, pending={}, walked=[], quarantined=[], written=written)
     loader.began_s = None

@@ -8,7 +8,7 @@ import duckdb
 
 from etl.coverage import Interval, find_gaps, plan_gaps
 from etl.records import EPOCH, Gap, SourceConfig, Stream, from_epoch_us
-from etl.store.read import StreamState, read_anchors, read_stream_state
+from etl.store.read import StreamState, read_anchors, read_stream_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,29 @@ class StreamPlan:
         return self.state.ledger[-1] if self.state.ledger else None
 
 
-def plan_stream(
+def plan_streams(
+    connection: duckdb.DuckDBPyConnection,
+    config: SourceConfig,
+    streams: Sequence[Stream],
+    now: datetime,
+    is_full: bool = False,
+) -> tuple[StreamPlan, ...]:
+    """Plan the streams of a source from the ledger, the settings and the time."""
+    states = read_stream_states(connection, config.name, streams)
+    return tuple(
+        _plan_stream(connection, config, stream, states[stream.name], now, is_full)
+        for stream in streams
+    )
+
+
+def _plan_stream(
     connection: duckdb.DuckDBPyConnection,
     config: SourceConfig,
     stream: Stream,
+    state: StreamState,
     now: datetime,
-    is_full: bool = False,
+    is_full: bool,
 ) -> StreamPlan:
-    """Plan one stream from the ledger, the settings and the time."""
-    state = read_stream_state(connection, config.name, stream.name, stream.table)
     since = config.since or EPOCH
     lookback = max(config.lookback or stream.lookback, state.longest_delay)
     order = stream.order or state.order

@@ -18,7 +18,7 @@ from etl.sources import SOURCES
 from etl.store.connect import Opener
 from etl.store.write import Batch, RunRow, mark_interrupted
 from etl.sync.load import BatchLimits, Loader, commit, commit_if_due, load_step
-from etl.sync.plan import StreamPlan, plan_stream
+from etl.sync.plan import StreamPlan, plan_streams
 from etl.sync.pump import Ended, Event, Job, run_threads
 from etl.sync.walk import PageLimit, Step, Walker, walk_stream
 
@@ -87,7 +87,7 @@ def sync_source(
     source = SOURCES[config.kind]
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full)
-    loader = _start_loader(config, run_id, around, plans)
+    loader = start_loader(config, run_id, around, plans)
     result = SourceResult(config.name)
     traffic = {plan.stream.name: Traffic() for plan in plans}
     with open_client(
@@ -112,12 +112,13 @@ def plan_source(
 ) -> tuple[StreamPlan, ...]:
     """The plans of all streams of a source."""
     streams = SOURCES[config.kind].list_streams(config)
-    return tuple(plan_stream(connection, config, stream, now, is_full) for stream in streams)
+    return plan_streams(connection, config, streams, now, is_full)
 
 
-def _start_loader(
+def start_loader(
     config: SourceConfig, run_id: str, around: Surroundings, plans: Sequence[StreamPlan]
 ) -> Loader:
+    """A loader with an empty batch and a run row per stream."""
     now = around.clock()
     batch = Batch(
         config.name,

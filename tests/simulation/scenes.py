@@ -78,14 +78,14 @@ def make_airflow_scene(chance: random.Random) -> Scene:
             open=chance.choice((0.0, 0.3)),
         ),
     )
-    world.populate(chance.randrange(0, 12))
+    world.populate(chance.randrange(0, 10))
     old = [r.id for r in world.records.values() if r.started_at < world.now - timedelta(hours=1)]
     unstamped = frozenset(record_id for record_id in old if chance.random() < 0.2)
     api = AirflowApi(world, chance.random() < 0.5, unstamped)
     page_size = chance.choice((2, 3, 7))
     config = SourceConfig(
         SOURCE, "airflow", "http://api.test", "TOKEN", "t0ken", airflow.Options(),
-        since=START - timedelta(days=2), page_size=page_size,
+        since=START - timedelta(hours=2), page_size=page_size,
     )  # fmt: skip
     return Scene(
         world,

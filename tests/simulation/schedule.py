@@ -67,7 +67,7 @@ def run_schedule(
     chance: random.Random, scene: Scene, connection: duckdb.DuckDBPyConnection
 ) -> None:
     """Play one schedule in an empty store; AssertionError if a promise is broken."""
-    for _ in range(chance.randrange(1, 5)):
+    for _ in range(chance.randrange(1, 4)):
         fate = draw_fate(chance)
         extent = Extent(chance.choice((None, None, 1, 2, 5)), chance.random() < 0.05)
         run_once(chance, scene, connection, fate, extent)
@@ -105,7 +105,7 @@ def run_once(
         lambda: scene.world.now,
         make_transport(scene.world, scene.answer, fate, rate),
         run_inline,
-        BatchLimits(chance.choice((1, 4, 10, 1000)), 1e9),
+        BatchLimits(chance.choice((2, 6, 1000)), 1e9),
     )
     try:
         return sync_sources([scene.config], around, extent)
