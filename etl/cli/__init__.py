@@ -1,0 +1,91 @@
+"""The commands: the only place that prints and exits.
+
+shell      what all of them share: the world outside, common options, what is said on stderr
+lock       one sync per store
+opening    the store as the commands open it: with its schema, views and key
+progress   how far a sync has come, on a terminal
+render     tables, bars, numbers and times for people
+COMMANDS   one module each, with the click command in `command`; loaded when it is called
+"""
+
+import importlib
+import io
+import sys
+from typing import Any
+
+import click
+
+from etl.cli.shell import Shell, explain_usage, fail, shared_options
+from etl.errors import ConfigError, EtlError
+from etl.toml import suggest
+
+COMMANDS = ("demo", "init", "check", "sync", "fetch", "status", "query", "views")
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+class Commands(click.Group):
+    """A group that loads a command when it is needed, and turns errors into a line and a code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"etl.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(
+                f"there is no command {args[0]!r}; {suggest(args[0], COMMANDS)}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command and exit: 0, a code of etl.errors, 130 interrupted, 141 nobody reads on."""
+        extra.setdefault("obj", Shell())
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        sys.exit(self._run(*args, **{**extra, "standalone_mode": False}))
+
+    def _run(self, *args: Any, **extra: Any) -> int:
+        shell: Shell = extra["obj"]
+        try:
+            returned = super().main(*args, **extra)
+        except EtlError as error:
+            fail(shell, error)
+            return error.exit_code
+        except click.ClickException as error:
+            fail(shell, ConfigError(explain_usage(error)))
+            return ConfigError.exit_code
+        except click.Abort:
+            return INTERRUPTED
+        except BrokenPipeError:
+            return PIPE_CLOSED
+        return returned if isinstance(returned, int) else 0
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a bug, 2 usage or configuration, 3 credentials refused, "
+    "4 a source failed, 5 another sync is running, 6 the store is locked, damaged or full, "
+    "7 too many records quarantined, 8 behind --max-lag.",
+)
+@click.version_option(None, "--version", package_name="etl-executions", prog_name="etl")
+@shared_options
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Execution history of the platforms that run your code, in DuckDB.
+
+    No configuration yet? Try: etl demo
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(ConfigError.exit_code)

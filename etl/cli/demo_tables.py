@@ -1,0 +1,162 @@
+"""What the demo shows of its store: failure rates, durations, and what to try next."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.render import (
+    draw_bar,
+    draw_sparkline,
+    format_count,
+    format_milliseconds,
+    paint,
+    print_table,
+)
+from etl.config import load_store
+
+if TYPE_CHECKING:
+    import duckdb
+
+DAYS_SHOWN = 60
+BAR_WIDTH = 20
+NAMES_SHOWN = 12
+NEXT = (
+    ("demo", "again: only what is new since is fetched"),
+    ("--config {file} views", "what else can be asked"),
+    ('--config {file} query "FROM top_errors"', "that, or any other SQL"),
+    ("--config {file} status", "what is known, and what is missing"),
+    ("init", "your own platforms"),
+)
+
+
+def show_findings(file: Path) -> None:
+    """Print the tables of the demo's store."""
+    from etl.store.connect import open_reader
+
+    with open_reader(load_store(file).path) as connection:
+        show_sources(connection)
+        show_failures(connection)
+        show_durations(connection)
+    show_next(file)
+
+
+def show_next(file: Path) -> None:
+    """What to try next, as it can be typed."""
+    program = name_program()
+    commands = [(f"  {program} {words.format(file=file)}", purpose) for words, purpose in NEXT]
+    width = max(len(command) for command, _ in commands)
+    click.echo("Next:")
+    for command, purpose in commands:
+        click.echo(f"{command:<{width}}  {purpose}")
+
+
+def name_program() -> str:
+    """How this program was called, if it is not to be found by its name."""
+    if shutil.which("etl"):
+        return "etl"
+    called = sys.argv[0]
+    return called if Path(called).name == "etl" else "python -m etl"
+
+
+def show_sources(connection: "duckdb.DuckDBPyConnection") -> None:
+    """One row per source, with the failure rate of each day as a curve."""
+    totals = connection.execute(
+        """
+        SELECT source, sum(finished)::BIGINT, sum(failed)::BIGINT, sum(failed) / sum(finished)
+        FROM failure_rate_daily GROUP BY source ORDER BY source
+        """
+    ).fetchall()
+    days = connection.execute(
+        f"""
+        SELECT source, day::VARCHAR, failure_rate FROM failure_rate_daily
+        WHERE day > current_date - {DAYS_SHOWN}
+        """
+    ).fetchall()
+    last = max((date.fromisoformat(day) for _, day, _ in days), default=date.min)
+    rows = [
+        (
+            source,
+            format_count(finished),
+            format_count(failed),
+            format_share(rate),
+            paint(draw_days([d for d in days if d[0] == source], last), "bad"),
+        )
+        for source, finished, failed, rate in totals
+    ]
+    curve = f"failure rate of the last {DAYS_SHOWN} days"
+    print_titled("What failed", ("source", "finished", "failed", "rate", curve), rows, (1, 2, 3))
+
+
+def draw_days(days: Sequence[tuple[str, str, float | None]], last: date) -> str:
+    """A character per day; a gap for days without executions."""
+    rates = {day: rate for _, day, rate in days}
+    shown = [str(last - timedelta(days=ago)) for ago in reversed(range(DAYS_SHOWN))]
+    return draw_sparkline([rates.get(day) for day in shown])
+
+
+def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
+    """The names that fail most."""
+    rows = connection.execute(
+        f"""
+        SELECT source, name, finished, failed, failure_rate, failure_rate_low, failure_rate_high
+        FROM failure_rate_by_name
+        WHERE finished >= 30 AND failed > 0
+        ORDER BY failure_rate_low DESC LIMIT {NAMES_SHOWN}
+        """
+    ).fetchall()
+    highest = max((row[4] for row in rows), default=1.0)
+    print_titled(
+        "What fails most",
+        ("source", "name", "finished", "failed", "rate", "95 % interval", ""),
+        [
+            (
+                source,
+                name,
+                format_count(finished),
+                format_count(failed),
+                format_share(rate),
+                f"{format_share(low)} to {format_share(high)}",
+                paint(draw_bar(rate / highest, BAR_WIDTH), "bad"),
+            )
+            for source, name, finished, failed, rate, low, high in rows
+        ],
+        (2, 3, 4),
+    )
+
+
+def show_durations(connection: "duckdb.DuckDBPyConnection") -> None:
+    """The names that take longest in all."""
+    rows = connection.execute(
+        f"""
+        SELECT source, name, executions, p50_ms, p95_ms, p99_ms, max_ms
+        FROM duration_by_name
+        WHERE executions >= 30
+        ORDER BY avg_ms * executions DESC LIMIT {NAMES_SHOWN}
+        """
+    ).fetchall()
+    print_titled(
+        "How long successes take",
+        ("source", "name", "successes", "median", "95 %", "99 %", "longest"),
+        [
+            (source, name, format_count(executions), *map(format_milliseconds, times))
+            for source, name, executions, *times in rows
+        ],
+        (2, 3, 4, 5, 6),
+    )
+
+
+def print_titled(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int]
+) -> None:
+    """A table with a title and an empty line behind it."""
+    print_table(columns, rows, [place in right for place in range(len(columns))], title=title)
+    click.echo()
+
+
+def format_share(share: float | None) -> str:
+    return "" if share is None else f"{share * 100:.1f} %"

@@ -1,0 +1,78 @@
+"""The store as the commands open it: with its schema, its views, its key and its time zone."""
+
+import contextlib
+from collections.abc import Iterator
+
+import duckdb
+
+from etl.budget import Budget
+from etl.config import StoreConfig
+from etl.errors import StoreError
+from etl.redact import load_key, make_key_id
+from etl.sources import list_tables
+from etl.store.connect import Opener, open_reader, open_writer
+from etl.store.schema import SCHEMA_VERSION, ensure_schema, read_version
+from etl.views import create_views
+
+
+def prepare_store(store: StoreConfig, budget: Budget) -> tuple[Opener, bytes]:
+    """What opens the store for a batch, and the key of its fingerprints.
+
+    The store is opened once to begin with: what is the same for all batches is done here.
+    """
+    with open_writer(store.path, budget) as connection:
+        ensure_schema(connection, list_tables(), store.path)
+        key = load_key(store.path, _read_meta(connection, "key_id"))
+        connection.execute("BEGIN")
+        _write_meta(connection, "key_id", make_key_id(key))
+        _write_meta(connection, "timezone", store.timezone)
+        create_views(connection)
+        connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def open_store() -> Iterator[duckdb.DuckDBPyConnection]:
+        with open_writer(store.path, budget) as connection:
+            ensure_schema(connection, list_tables(), store.path)
+            yield connection
+
+    return open_store, key
+
+
+def _read_meta(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    found = connection.execute("SELECT value FROM etl.meta WHERE name = ?", [name]).fetchall()
+    return found[0][0] if found else None
+
+
+def _write_meta(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
+    if _read_meta(connection, name) != value:
+        connection.execute("DELETE FROM etl.meta WHERE name = ?", [name])
+        connection.execute("INSERT INTO etl.meta VALUES (?, ?)", [name, value])
+
+
+@contextlib.contextmanager
+def open_known(store: StoreConfig) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store, read-only, if it is one of this program's version. Raises StoreError."""
+    with open_reader(store.path) as connection:
+        version = read_version(connection)
+        if version is None:
+            raise StoreError(f"{store.path}: there is no execution history in it; run: etl sync")
+        if version < SCHEMA_VERSION:
+            raise StoreError(
+                f"{store.path}: the store has the older schema version {version}; "
+                "the next etl sync upgrades it"
+            )
+        ensure_schema(connection, (), store.path)
+        yield connection
+
+
+@contextlib.contextmanager
+def open_known_or_empty(store: StoreConfig) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store, read-only; an empty one in memory where there is none yet."""
+    if store.path.exists():
+        with open_known(store) as connection:
+            yield connection
+        return
+    with contextlib.closing(duckdb.connect()) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        ensure_schema(connection, list_tables(), store.path)
+        yield connection

@@ -1,0 +1,160 @@
+"""Tables, bars, numbers and times for people, on stdout."""
+
+import math
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from etl.cli.shell import clean
+from etl.records import EPOCH
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SPARKS = "▁▂▃▄▅▆▇█"
+EIGHTHS = " ▏▎▍▌▋▊▉"
+CELL_CHARS_MAX = 2_000
+UNLIMITED_WIDTH = 1_000_000
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def open_console() -> "Console":
+    """stdout: as wide as the terminal, or as wide as it takes where nobody reads it on one."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else UNLIMITED_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    aligned_right: Sequence[bool] = (),
+    title: str | None = None,
+) -> None:
+    """A table that fits the terminal: long texts are cut, numbers stand right.
+
+    Without `aligned_right`, columns of which every value is a number do.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    is_right = aligned_right or [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        show_edge=False,
+    )
+    for name, right in zip(columns, is_right, strict=True):
+        table.add_column(
+            Text(clean(name)),
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            header_style="bold",
+        )
+    for row in rows:
+        table.add_row(*(_make_cell(value) for value in row))
+    open_console().print(table, crop=False)
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    found = [value for value in values if value is not None]
+    return bool(found) and all(isinstance(value, int | float) for value in found)
+
+
+def _make_cell(value: Any) -> Any:
+    from rich.text import Text
+
+    if isinstance(value, Text):
+        return value
+    if value is None:
+        return Text("∅", style="dim")
+    return Text(format_value(value))
+
+
+def format_value(value: Any) -> str:
+    """A value as one line of a table."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return format_number(value)
+    return clean(str(value)[:CELL_CHARS_MAX])
+
+
+def format_number(number: float) -> str:
+    """A fraction with as many digits as help: 4 that count, none behind a large number."""
+    if not number or not math.isfinite(number):
+        return f"{number:g}"
+    magnitude = abs(number)
+    if not 1e-4 <= magnitude < 1e15:
+        return f"{number:.4g}"
+    digits = 4 if magnitude < 1 else max(0, 4 - len(str(int(magnitude))))
+    return f"{number:.{digits}f}"
+
+
+def format_count(count: int) -> str:
+    """12 345 678, with narrow spaces that do not break."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def format_duration(duration: timedelta) -> str:
+    """The two largest units of a duration: `3d 4h`, `12min 5s`, `2.5s`, `420ms`."""
+    seconds = duration.total_seconds()
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.3g}ms"
+    if seconds < 10:
+        return f"{seconds:.3g}s"
+    parts: list[str] = []
+    rest = round(seconds)
+    for size, unit in UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+    return " ".join(part for part in parts[:2] if part)
+
+
+def format_milliseconds(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else format_duration(timedelta(milliseconds=milliseconds))
+
+
+def format_time(time: datetime | None) -> str:
+    """A time in UTC to the second; the beginning of all time by its name."""
+    if time is None:
+        return ""
+    return "the beginning" if time <= EPOCH else f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def draw_bar(share: float, width: int) -> str:
+    """A horizontal bar, `share` of `width` characters long, to an eighth of one."""
+    eighths = round(min(1.0, max(0.0, share)) * width * 8)
+    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()
+
+
+def draw_sparkline(values: Sequence[float | None], highest: float | None = None) -> str:
+    """One character per value, as high as its share of the highest; a gap where there is none."""
+    top = highest or max((value for value in values if value is not None), default=0.0)
+    return "".join(_draw_spark(value, top) for value in values)
+
+
+def _draw_spark(value: float | None, top: float) -> str:
+    if value is None:
+        return " "
+    step = round(value / top * (len(SPARKS) - 1)) if top else 0
+    return SPARKS[min(len(SPARKS) - 1, max(0, step))]
+
+
+Look = Literal["good", "bad", "dim", "plain"]
+
+
+def paint(text: str, look: Look) -> Any:
+    """A text in the colour of what it says, for a cell."""
+    from rich.text import Text
+
+    style = {"good": "green", "bad": "red", "dim": "dim", "plain": ""}[look]
+    return Text(clean(text), style=style)

@@ -1,0 +1,139 @@
+"""SQL of the user: run it, show its rows, explain what is wrong with it."""
+
+import contextlib
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import duckdb
+
+from etl.cli.render import print_table
+from etl.cli.shell import Shell, say
+from etl.errors import ConfigError
+
+ROWS_SHOWN_MAX = 1_000
+MESSAGE_LINES_MAX = 12
+NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL.*|BIGNUM")
+INEXACT = ("DOUBLE", "FLOAT")
+WRITERS = {
+    "csv": "FORMAT csv, HEADER true",
+    "jsonl": "FORMAT json",
+    "parquet": "FORMAT parquet, COMPRESSION zstd",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement, and whether its rows can be a part of another one."""
+
+    sql: str
+    is_select: bool
+
+
+def run_statements(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement:
+    """Run all statements but the last, which is returned. Raises ConfigError."""
+    with explain_sql():
+        statements = [
+            Statement(found.query.strip().rstrip("; \n"), found.type == duckdb.StatementType.SELECT)
+            for found in connection.extract_statements(sql)
+        ]
+        for statement in statements[:-1]:
+            connection.execute(statement.sql)
+    if not statements:
+        raise ConfigError("there is no SQL to run")
+    return statements[-1]
+
+
+def print_rows(shell: Shell, connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """The rows of a SELECT as a table; a warning if there are more than are shown."""
+    with explain_sql(lines_before=1):
+        described = connection.execute(f"DESCRIBE FROM (\n{sql}\n)").fetchall()
+        names, types = [row[0] for row in described], [str(row[1]) for row in described]
+        places = [f"c{place}" for place in range(len(names))]
+        # As text every type can be shown; fractions stay numbers, to be rounded.
+        values = ", ".join(
+            place if kind in INEXACT else f"CAST({place} AS VARCHAR)"
+            for place, kind in zip(places, types, strict=True)
+        )
+        rows = connection.execute(
+            f"SELECT {values} FROM (\n{sql}\n) AS result({', '.join(places)}) "
+            f"LIMIT {ROWS_SHOWN_MAX + 1}"
+        ).fetchall()
+    is_right = [NUMERIC.fullmatch(kind) is not None for kind in types]
+    print_table(names, rows[:ROWS_SHOWN_MAX], is_right)
+    if len(rows) > ROWS_SHOWN_MAX:
+        say(shell, "warning", f"these are the first {ROWS_SHOWN_MAX} rows; all: --format csv")
+
+
+def print_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """What a statement that is no SELECT answers, such as EXPLAIN."""
+    with explain_sql():
+        for row in connection.execute(sql).fetchall():
+            click.echo("\n".join(str(value) for value in row))
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, format_name: str, output: Path | None
+) -> None:
+    """The rows of a SELECT as a file, or on stdout: all of them, or nothing in case of an error."""
+    folder = None if output is None else output.absolute().parent
+    with _make_folder(folder) as scratch:
+        file = scratch / "rows"
+        quoted = str(file).replace("'", "''")
+        with explain_sql(lines_before=1):
+            connection.execute(
+                f"COPY (FROM (\n{sql}\n)) TO '{quoted}' ({WRITERS[format_name]})"
+            ).fetchall()
+        if output is not None:
+            file.replace(output)
+            return
+        with file.open("rb") as rows:
+            sys.stdout.flush()
+            shutil.copyfileobj(rows, sys.stdout.buffer)
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _make_folder(parent: Path | None) -> Iterator[Path]:
+    """A folder for as long as it takes, on the disk where its file will stand."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".etl-", dir=parent)
+    except OSError as error:
+        raise ConfigError(f"{parent}: cannot be written: {error.strerror}") from None
+    with folder as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def explain_sql(lines_before: int = 0) -> Iterator[None]:
+    """Turn what is wrong with the SQL into a ConfigError that shows where.
+
+    `lines_before` are ours, before the first one of the user. What is wrong with the store itself
+    passes through.
+    """
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.SerializationException):
+        raise
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and "orrupt" in str(error):
+            raise
+        raise ConfigError(describe_sql_error(str(error), lines_before)) from error
+
+
+def describe_sql_error(message: str, lines_before: int) -> str:
+    """DuckDB's message with the user's line numbers, without endless lists of candidates."""
+    lines = [line for line in message.strip().splitlines() if line.strip()]
+    place = next((i for i, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
+    kept = [*lines[:place][:MESSAGE_LINES_MAX], *lines[place:]]
+    return re.sub(
+        r"^LINE (\d+):",
+        lambda found: f"LINE {int(found[1]) - lines_before}:",
+        "\n".join(kept),
+        flags=re.MULTILINE,
+    )
