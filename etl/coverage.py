@@ -167,7 +167,7 @@ def _claim(progress: Progress, is_over: bool) -> Interval | None:
     return Interval(since, until) if since < until else None
 
 
-def remaining_gap(progress: Progress, recent: Sequence[Mark]) -> Gap:
+def remaining_gap(progress: Progress, recent: Iterable[Mark]) -> Gap:
     """What a walk that lost its position has still to read, anchored at rows it has just read.
 
     `recent` are the marks of the last pages in list order.

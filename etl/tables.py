@@ -34,11 +34,15 @@ class PendingRows:
     """Rows of one table that wait for a commit, by natural key: the last version wins."""
 
     table: Table
+    key_places: tuple[int, ...] = ()
     rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
     children: dict[Key, tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.key_places = find_key_places(self.table)
+
     def add(self, stream: str, flat: Flat, extra: str | None) -> None:
-        key = tuple([flat.row[place] for place in find_key_places(self.table)])
+        key = tuple([flat.row[place] for place in self.key_places])
         content_hash = hash_content(flat, extra)
         self.rows.pop(key, None)
         self.rows[key] = (*flat.row, stream, extra, content_hash)

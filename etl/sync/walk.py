@@ -5,6 +5,7 @@ a position is only good within this walk.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -123,7 +124,7 @@ class Trail:
     progress: Progress
     position: str | None = None
     previous: Page | None = None
-    recent: list[Mark] = field(default_factory=list)
+    recent: deque[Mark] = field(default_factory=lambda: deque(maxlen=RECENT_MARKS))
     seen: set[str] = field(default_factory=set)
     losses: int = 0
 
@@ -154,7 +155,7 @@ def _seek_again(trail: Trail) -> None:
 def _leave_behind(trail: Trail, page: Page, following: Progress) -> None:
     if following.covered != trail.progress.covered:
         trail.losses = 0
-    trail.recent = [*trail.recent, *page.marks][-RECENT_MARKS:]
+    trail.recent.extend(page.marks)
     if trail.position is not None:
         trail.seen.add(trail.position)
     trail.progress, trail.position, trail.previous = following, page.next, page
