@@ -17,6 +17,14 @@ from etl.records import Broken
 
 T = TypeVar("T")
 
+NESTING_MAX = 100
+"""Deeper JSON is kept as a string: decoders give up at about a thousand."""
+
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|u[\da-fA-F]{4}|.)", re.DOTALL
+)
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][\da-fA-F]{2}")
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _ABSENT = msgspec.Raw()
 _NO_VALUE = (b"", b"null")
 
@@ -104,9 +112,39 @@ def explain_fault(error: msgspec.DecodeError) -> tuple[str, str]:
 def read_json(raw: msgspec.Raw) -> str | None:
     """A JSON value as its own text; None when it is absent or null."""
     text = bytes(raw)
-    return None if text in _NO_VALUE else text.decode()
+    return None if text in _NO_VALUE else text.decode("utf-8", "replace")
 
 
 def absent() -> msgspec.Raw:
     """The default of a field that holds any JSON value and was not sent."""
     return _ABSENT
+
+
+def mend_text(body: bytes) -> bytes:
+    """JSON whose strings are Unicode.
+
+    Bytes that are not UTF-8 and halves of surrogate pairs become U+FFFD: a program may have
+    written them as its output, and decoders refuse all that stands beside them.
+    """
+    text = body.decode("utf-8", "replace").encode()
+    return _ESCAPES.sub(
+        lambda found: rb"\ufffd" if _LONE_SURROGATE.fullmatch(found[0]) else found[0], text
+    )
+
+
+def mend_nesting(body: bytes) -> bytes:
+    """JSON in which whatever lies deeper than NESTING_MAX stands as a string of its JSON text."""
+    parts = []
+    depth = start = end = 0
+    for token in _BRACKETS.finditer(body):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth == NESTING_MAX:
+                start = token.start()
+        elif token[0] in (b"]", b"}"):
+            if depth == NESTING_MAX:
+                deep = body[start : token.end()].decode("utf-8", "replace")
+                parts += [body[end:start], msgspec.json.encode(deep)]
+                end = token.end()
+            depth -= 1
+    return b"".join((*parts, body[end:]))

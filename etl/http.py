@@ -16,18 +16,36 @@ import msgspec
 import tenacity
 
 from etl.budget import Budget
-from etl.errors import CredentialsError, GapTooLarge, RequestRefused, SourceError
+from etl.decode import mend_nesting, mend_text
+from etl.errors import ConfigError, CredentialsError, GapTooLarge, RequestRefused, SourceError
 
-ATTEMPTS_MAX = 6
-RETRY_TOTAL_MAX_S = 300.0
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-RESPONSE_MAX_BYTES = 256 * 1024 * 1024
 MESSAGE_MAX_CHARS = 200
+TOKEN_MIN_CHARS = 8
+"""Shorter ones would be found in plain words."""
 RETRIED_STATUSES = frozenset({408, 409, 425, 429})
+NEVER_RETRIED_STATUSES = frozenset({400, 401, 403, 404})
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost, with all its attempts.
+
+    `read_timeout_s` begins anew with every byte; `response_s` ends an answer that only trickles.
+    """
+
+    attempts: int = 6
+    retry_total_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    response_s: float = 300.0
+    response_bytes: int = 256 * 1024 * 1024
+
+
+LIMITS = Limits()
 
 
 @dataclass(slots=True)
@@ -84,6 +102,7 @@ class Client:
     http: httpx.Client
     budget: Budget
     pace: Pace
+    limits: Limits = LIMITS
     traffic: Traffic = field(default_factory=Traffic)
     learned: dict[str, int] = field(default_factory=dict)
 
@@ -96,8 +115,8 @@ class Answer:
     served_at: datetime | None
 
 
-class _Transient(Exception):
-    """A failed attempt that may heal.
+class Transient(Exception):
+    """A failed attempt that may heal; decoders raise it for an envelope that says so.
 
     `wait_s` is what the server asked for. `may_be_size`: less to answer may be answered.
     """
@@ -116,22 +135,30 @@ def open_client(
     budget: Budget,
     requests_per_second: float | None = None,
     transport: httpx.BaseTransport | None = None,
+    limits: Limits = LIMITS,
 ) -> Iterator[Client]:
     """A client for one source; `transport` replaces the network in tests.
 
-    Redirects are not followed: the token must never travel to another host.
+    Redirects are not followed: the token must never travel to another host. Raises ConfigError
+    for a token that cannot stand in a header: the HTTP library would print it.
     """
     from etl import __version__
 
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ConfigError(
+            f"{source}: the token is empty or has characters other than printable ASCII; "
+            "look for spaces and line ends around it"
+        )
     headers = {
         "Authorization": f"Bearer {token}",
         "Accept": "application/json",
         "User-Agent": f"etl/{__version__}",
     }
+    timeout = httpx.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
     with httpx.Client(
-        base_url=base_url.rstrip("/"), headers=headers, timeout=TIMEOUT, transport=transport
+        base_url=base_url.rstrip("/"), headers=headers, timeout=timeout, transport=transport
     ) as http:
-        yield Client(source, http, budget, Pace(requests_per_second, budget))
+        yield Client(source, http, budget, Pace(requests_per_second, budget), limits)
 
 
 def fetch(
@@ -141,6 +168,7 @@ def fetch(
     decode: Callable[[Answer], T],
     params: dict[str, str] | None = None,
     body: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> T:
     """Send one request and decode its answer, trying again what can heal.
 
@@ -149,29 +177,45 @@ def fetch(
     BudgetEnded passes through. A body that cannot be decoded is tried again, too: it may have
     been cut short.
     """
+    _check_host(client, path)
 
     def attempt() -> T:
-        answer = _send_once(client, method, path, params, body)
-        try:
-            return decode(answer)
-        except msgspec.DecodeError as error:
-            start = answer.body[:1]
-            kind = "HTML, not JSON" if start == b"<" else f"not the documented JSON ({error})"
-            raise _Transient(f"the answer is {kind}") from error
+        return _decode(_send_once(client, method, path, params, body, headers), decode)
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_Transient),
-        stop=tenacity.stop_after_attempt(ATTEMPTS_MAX)
-        | tenacity.stop_before_delay(RETRY_TOTAL_MAX_S),
+        retry=tenacity.retry_if_exception_type(Transient),
+        stop=tenacity.stop_after_attempt(client.limits.attempts)
+        | tenacity.stop_before_delay(client.limits.retry_total_s),
         wait=_wait_s,
         sleep=lambda seconds: _sleep(client, seconds),
         reraise=True,
     )
     try:
         return retrying(attempt)
-    except _Transient as error:
+    except Transient as error:
         message = f"{client.source}: {method} {path}: {error}; gave up after retries"
         raise (GapTooLarge if error.may_be_size else SourceError)(message) from error
+
+
+def _check_host(client: Client, path: str) -> None:
+    """Raise SourceError for a link that leads elsewhere: the token must not travel there."""
+    target = client.http.base_url.join(path)
+    if (target.scheme, target.netloc) != (client.http.base_url.scheme, client.http.base_url.netloc):
+        raise SourceError(f"{client.source}: a link leads to another host ({target.host}); refused")
+
+
+def _decode(answer: Answer, decode: Callable[[Answer], T]) -> T:
+    """The decoded answer; what no decoder takes is mended: one record must not stop a page."""
+    try:
+        return decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        mend = mend_nesting if isinstance(error, RecursionError) else mend_text
+        mended = mend(answer.body)
+        if mended != answer.body:
+            return _decode(Answer(mended, answer.served_at), decode)
+        is_html = answer.body.lstrip()[:1] == b"<"
+        kind = "HTML, not JSON" if is_html else f"not the documented JSON ({error})"
+        raise Transient(f"the answer is {kind}") from error
 
 
 _backoff = tenacity.wait_random_exponential(multiplier=BACKOFF_FIRST_S, max=BACKOFF_MAX_S)
@@ -179,13 +223,13 @@ _backoff = tenacity.wait_random_exponential(multiplier=BACKOFF_FIRST_S, max=BACK
 
 def _wait_s(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked_s = error.wait_s if isinstance(error, _Transient) else None
+    asked_s = error.wait_s if isinstance(error, Transient) else None
     return asked_s if asked_s is not None else BACKOFF_FIRST_S / 2 + _backoff(state)
 
 
 def _sleep(client: Client, seconds: float) -> None:
-    client.traffic.count(retries=1, slept_s=seconds)
     client.budget.wait(seconds)
+    client.traffic.count(retries=1, slept_s=seconds)
 
 
 def _send_once(
@@ -194,16 +238,19 @@ def _send_once(
     path: str,
     params: dict[str, str] | None,
     body: dict[str, Any] | None,
+    headers: dict[str, str] | None,
 ) -> Answer:
     """Exactly one request; any answer but success is an exception."""
     client.pace.wait_for_slot()
     client.traffic.count(requests=1)
     try:
-        with client.http.stream(method, path, params=params, json=body) as response:
+        with client.http.stream(
+            method, path, params=params, json=body, headers=headers
+        ) as response:
             content = _read_bounded(client, response)
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         is_timeout = isinstance(error, httpx.ReadTimeout)
-        raise _Transient(_describe_transport(error), may_be_size=is_timeout) from error
+        raise Transient(_describe_failure(error), may_be_size=is_timeout) from error
     served_at = _read_date(response.headers.get("date"))
     client.traffic.count_response(len(content), served_at)
     if response.is_success:
@@ -212,14 +259,20 @@ def _send_once(
 
 
 def _read_bounded(client: Client, response: httpx.Response) -> bytes:
-    """The body, or an error once it is longer than any page can be."""
+    """The body, or an error once it is longer, or takes longer, than any page can."""
     size = 0
     chunks = []
+    limits = client.limits
+    began_s = time.monotonic()
     for chunk in response.iter_bytes():
         size += len(chunk)
-        if size > RESPONSE_MAX_BYTES:
+        if size > limits.response_bytes:
             raise GapTooLarge(
-                f"{client.source}: the answer is longer than {RESPONSE_MAX_BYTES} bytes"
+                f"{client.source}: the answer is longer than {limits.response_bytes} bytes"
+            )
+        if time.monotonic() - began_s > limits.response_s:
+            raise Transient(
+                f"the answer was not complete after {limits.response_s:g} s", may_be_size=True
             )
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -230,22 +283,24 @@ def _refuse(
 ) -> Exception:
     """The exception that an unsuccessful response stands for."""
     status = response.status_code
-    detail = describe_error_body(content)
+    detail = describe_error_body(content, client.http.headers["authorization"][len("Bearer ") :])
     message = f"HTTP {status}" + (f": {detail}" if detail else "")
     line = f"{client.source}: {method} {path}: {message}"
     if _is_retried(response):
-        return _Transient(message, read_retry_after(response.headers), status >= 500)
+        return Transient(message, read_retry_after(response.headers), status >= 500)
     if status in (401, 403):
         return CredentialsError(line)
     if status == 413:
         return GapTooLarge(line)
     if 300 <= status < 400:
         line = f"{line}: redirected to {response.headers.get('location')}; correct base_url"
-    return RequestRefused(line, status)
+    return RequestRefused(line, status, detail)
 
 
 def _is_retried(response: httpx.Response) -> bool:
-    """Whether another attempt may help; the server's own hints go before the status."""
+    """Whether another attempt may help; the server's own hints may decide where it is open."""
+    if response.status_code in NEVER_RETRIED_STATUSES:
+        return False
     if response.headers.get("qos-retry-hint") == "do-not-retry":
         return False
     hint: str | None = response.headers.get("x-should-retry")
@@ -275,15 +330,17 @@ def read_retry_after(headers: httpx.Headers) -> float | None:
 def _read_date(value: str | None) -> datetime | None:
     if value is None:
         return None
-    with contextlib.suppress(ValueError):
-        return email.utils.parsedate_to_datetime(value).astimezone(UTC)
+    with contextlib.suppress(ValueError, OverflowError):
+        date = email.utils.parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
     return None
 
 
-def describe_error_body(content: bytes) -> str:
+def describe_error_body(content: bytes, token: str = "") -> str:
     """What an error body says, in one short line; empty when it says nothing readable.
 
     Only the fields that describe an error are shown, never the whole body: it may echo a request.
+    Nor is the token: some APIs quote the one they refuse.
     """
     try:
         body = json.loads(content)
@@ -291,14 +348,24 @@ def describe_error_body(content: bytes) -> str:
         return "HTML" if content.lstrip()[:1] == b"<" else ""
     if not isinstance(body, dict):
         return ""
+    if isinstance(body.get("error"), dict):
+        body |= body["error"]
     names = ("errorName", "errorInstanceId", "message", "detail", "title", "error", "requestId")
     parts = [str(body[name]) for name in names if isinstance(body.get(name), (str, int))]
-    return re.sub(r"\s+", " ", ", ".join(parts))[:MESSAGE_MAX_CHARS]
+    line = re.sub(r"\s+", " ", ", ".join(parts))
+    if len(token) >= TOKEN_MIN_CHARS:
+        line = line.replace(token, "(token)")
+    return line[:MESSAGE_MAX_CHARS]
 
 
-def _describe_transport(error: httpx.TransportError) -> str:
+def _describe_failure(error: httpx.RequestError) -> str:
+    """What went wrong on the way, never with words of the request: they may hold the token."""
     if isinstance(error, httpx.TimeoutException):
         return f"no answer in time ({type(error).__name__})"
     if isinstance(error, httpx.RemoteProtocolError):
         return "the connection was cut before the answer was complete"
-    return f"cannot connect ({error})" if isinstance(error, httpx.ConnectError) else str(error)
+    if isinstance(error, httpx.DecodingError):
+        return "the answer's compression is damaged"
+    if isinstance(error, httpx.NetworkError):
+        return f"cannot connect ({error})" if isinstance(error, httpx.ConnectError) else str(error)
+    return type(error).__name__
