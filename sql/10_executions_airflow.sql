@@ -46,5 +46,7 @@ SELECT
             partition_key,
             CASE WHEN run_type <> 'manual' THEN coalesce(logical_date, run_after) END
         )
-    END AS work_id
+    END AS work_id,
+    strlen(conf) AS input_bytes,
+    (strlen(conf) - strlen(replace(conf, 'hmac:', ''))) // 5 AS redactions
 FROM runs

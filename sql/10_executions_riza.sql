@@ -10,6 +10,15 @@ WITH judged AS (
             WHEN coalesce(output_status, 'valid') <> 'valid' THEN 'unknown'
             ELSE 'success'
         END AS outcome,
+        concat(
+            code,
+            stdin,
+            CAST(args AS VARCHAR),
+            CAST(input AS VARCHAR),
+            CAST(output AS VARCHAR),
+            stdout,
+            stderr
+        ) AS payload,
         CASE WHEN duration_ms >= 0 THEN duration_ms END AS valid_duration_ms,
         right(stderr, 8000) AS stderr_end
     FROM riza.executions
@@ -81,5 +90,11 @@ SELECT
     CASE
         WHEN code IS NOT NULL OR input IS NOT NULL
             THEN hash(tool_id, revision_id, language, code, args, stdin, input)
-    END AS work_id
+    END AS work_id,
+    strlen(input) AS input_bytes,
+    strlen(output) AS output_bytes,
+    strlen(stdout) AS stdout_bytes,
+    strlen(stderr) AS stderr_bytes,
+    -- A fingerprint stands where a secret was.
+    (strlen(payload) - strlen(replace(payload, 'hmac:', ''))) // 5 AS redactions
 FROM explained

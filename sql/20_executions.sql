@@ -1,4 +1,22 @@
 -- Every execution of every platform, in the same words.
-SELECT * EXCLUDE (work_id) FROM executions_airflow
-UNION ALL BY NAME
-SELECT * EXCLUDE (work_id) FROM executions_riza
+SELECT
+    source,
+    kind,
+    stream,
+    execution_id,
+    name,
+    type,
+    language,
+    started_at,
+    ended_at,
+    duration_ms,
+    queue_ms,
+    outcome,
+    error_type,
+    error_message,
+    exit_code,
+    source_status,
+    attempt,
+    first_synced_at,
+    synced_at
+FROM mapped_executions

@@ -8,9 +8,5 @@ SELECT
     ended_at,
     outcome,
     attempt
-FROM (
-    SELECT * FROM executions_airflow
-    UNION ALL BY NAME
-    SELECT * FROM executions_riza
-)
+FROM mapped_executions
 WHERE work_id IS NOT NULL

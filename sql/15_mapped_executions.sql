@@ -1,0 +1,4 @@
+-- Every execution of every platform, with what only some views need.
+SELECT * FROM executions_airflow
+UNION ALL BY NAME
+SELECT * FROM executions_riza

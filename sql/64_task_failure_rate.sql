@@ -1,0 +1,56 @@
+-- Which tasks of Airflow fail, and how often are they tried?
+WITH counted AS (
+    SELECT
+        source,
+        dag_id,
+        task_id,
+        count(*) AS executions,
+        count(*) FILTER (state = 'success') AS succeeded,
+        count(*) FILTER (state = 'failed') AS failed,
+        count(*) FILTER (state IN ('skipped', 'removed')) AS skipped,
+        -- It never ran: the task before it is the one that failed.
+        count(*) FILTER (state = 'upstream_failed') AS upstream_failed,
+        executions - succeeded - failed - skipped - upstream_failed AS running,
+        succeeded + failed AS finished,
+        count(*) FILTER (state IN ('success', 'failed') AND try_number > 1) AS retried,
+        count(*) FILTER (state = 'success' AND try_number > 1) AS recovered_by_retry,
+        avg(try_number) FILTER (state IN ('success', 'failed')) AS tries_per_run,
+        max(start_date) FILTER (state = 'failed') AS last_failure_at
+    FROM airflow.task_instances
+    GROUP BY source, dag_id, task_id
+),
+
+-- Wilson's interval: 1.959964 is the normal quantile for 95 %, 3.84 its square.
+bounded AS (
+    SELECT
+        *,
+        1.959964 * sqrt(failed * succeeded / nullif(finished, 0) + 0.960364720324) AS margin
+    FROM counted
+)
+
+SELECT
+    source,
+    dag_id,
+    task_id,
+    executions,
+    succeeded,
+    failed,
+    skipped,
+    upstream_failed,
+    running,
+    finished,
+    failed / nullif(finished, 0) AS failure_rate,
+    CASE
+        WHEN failed > 0 THEN (failed + 1.920729440648 - margin) / (finished + 3.841458881296)
+        WHEN finished > 0 THEN 0.0
+    END AS failure_rate_low,
+    CASE
+        WHEN succeeded > 0 THEN (failed + 1.920729440648 + margin) / (finished + 3.841458881296)
+        WHEN finished > 0 THEN 1.0
+    END AS failure_rate_high,
+    finished < 30 AS low_sample,
+    retried,
+    recovered_by_retry,
+    tries_per_run,
+    last_failure_at
+FROM bounded
