@@ -1,9 +1,15 @@
-"""What every test relies on: no pandas, whose absence DuckDB checks with each parameter."""
+"""What every test relies on.
+
+No pandas: DuckDB checks for its absence with each parameter. No deadline for generated examples: a
+busy machine is no fault of theirs.
+"""
 
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
+
+from hypothesis import settings
 
 
 class _NoPandas(MetaPathFinder):
@@ -15,3 +21,6 @@ class _NoPandas(MetaPathFinder):
 
 
 sys.meta_path.insert(0, _NoPandas())
+
+settings.register_profile("unhurried", deadline=None, database=None, print_blob=True)
+settings.load_profile("unhurried")
