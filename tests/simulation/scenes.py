@@ -9,11 +9,11 @@ from etl.records import SourceConfig
 from etl.sources import airflow, riza
 from tests.simulation.airflow_api import AirflowApi
 from tests.simulation.riza_api import RizaApi
-from tests.simulation.schedule import SOURCE, Scene
+from tests.simulation.schedule import Scene
 from tests.simulation.world import START, Habits, World
 
 
-def make_riza_scene(chance: random.Random) -> Scene:
+def make_riza_scene(chance: random.Random, source: str) -> Scene:
     """An account in either order, whose forgotten ids are refused, ignored or silently empty."""
     page_size = chance.choice((2, 3, 7))
     world = World(
@@ -26,12 +26,12 @@ def make_riza_scene(chance: random.Random) -> Scene:
             tie=chance.choice((0.0, 0.3, 0.6)),
         ),
     )
-    world.populate(chance.randrange(0, 16))
+    world.populate(chance.randrange(0, 10))
     api = RizaApi(
         world, chance.random() < 0.5, chance.choice(("refused", "empty", "ignored")), page_size
     )
     config = SourceConfig(
-        SOURCE,
+        source,
         "riza",
         "http://api.test",
         "TOKEN",
@@ -53,19 +53,22 @@ def make_riza_scene(chance: random.Random) -> Scene:
     )
 
 
-def _read_riza(connection: duckdb.DuckDBPyConnection) -> dict[str, int | None]:
+def _read_riza(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, int | None]:
     """Stored ids; each must have its one environment variable, and none may have more."""
     rows = connection.execute(
         """
-        SELECT id, count(execution_id), count(DISTINCT value)
-        FROM riza.executions LEFT JOIN riza.env ON execution_id = id GROUP BY id
-        """
+        SELECT id, count(env.execution_id), count(DISTINCT env.value)
+        FROM riza.executions AS executions
+        LEFT JOIN riza.env AS env ON env.execution_id = id AND env.source = executions.source
+        WHERE executions.source = ? GROUP BY id
+        """,
+        [source],
     ).fetchall()
     assert all(children == 1 for _, children, _ in rows), rows
     return {id: None for id, _, _ in rows}
 
 
-def make_airflow_scene(chance: random.Random) -> Scene:
+def make_airflow_scene(chance: random.Random, source: str) -> Scene:
     """Runs that change under a hidden time, by cursors or offsets, some without a stamp."""
     world = World(
         chance,
@@ -78,13 +81,14 @@ def make_airflow_scene(chance: random.Random) -> Scene:
             open=chance.choice((0.0, 0.3)),
         ),
     )
-    world.populate(chance.randrange(0, 10))
+    world.populate(chance.randrange(0, 8))
     old = [r.id for r in world.records.values() if r.started_at < world.now - timedelta(hours=1)]
     unstamped = frozenset(record_id for record_id in old if chance.random() < 0.2)
     api = AirflowApi(world, chance.random() < 0.5, unstamped)
     page_size = chance.choice((2, 3, 7))
     config = SourceConfig(
-        SOURCE, "airflow", "http://api.test", "TOKEN", "t0ken", airflow.Options(),
+        source,
+        "airflow", "http://api.test", "TOKEN", "t0ken", airflow.Options(),
         since=START - timedelta(hours=2), page_size=page_size,
     )  # fmt: skip
     return Scene(
@@ -101,10 +105,11 @@ def make_airflow_scene(chance: random.Random) -> Scene:
     )
 
 
-def _read_airflow(connection: duckdb.DuckDBPyConnection) -> dict[str, int | None]:
+def _read_airflow(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, int | None]:
     """The stored version of each run."""
     rows = connection.execute(
-        "SELECT dag_run_id, (conf->>'version')::INTEGER FROM airflow.dag_runs"
+        "SELECT dag_run_id, (conf->>'version')::INTEGER FROM airflow.dag_runs WHERE source = ?",
+        [source],
     ).fetchall()
     return dict(rows)
 

@@ -6,12 +6,11 @@ store is the API.
 """
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 import duckdb
 import httpx
@@ -25,8 +24,6 @@ from etl.sync.pump import run_inline
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from tests.simulation.faults import Crash, Fate, make_opener, make_transport
 from tests.simulation.world import Record, World
-
-SOURCE = "account"
 
 
 @dataclass
@@ -42,7 +39,7 @@ class Scene:
     config: SourceConfig
     answer: Callable[[httpx.Request], httpx.Response]
     table: Table
-    read_stored: Callable[[duckdb.DuckDBPyConnection], dict[str, int | None]]
+    read_stored: Callable[[duckdb.DuckDBPyConnection, str], dict[str, int | None]]
     key_time: Callable[[Record], datetime]
     is_exact: bool
     fault_rate: float
@@ -66,7 +63,7 @@ class SimulatedBudget(Budget):
 def run_schedule(
     chance: random.Random, scene: Scene, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Play one schedule in an empty store; AssertionError if a promise is broken."""
+    """Play one schedule; AssertionError if a promise is broken."""
     for _ in range(chance.randrange(1, 4)):
         fate = draw_fate(chance)
         extent = Extent(chance.choice((None, None, 1, 2, 5)), chance.random() < 0.05)
@@ -74,9 +71,7 @@ def run_schedule(
         check_claims(scene, connection)
         scene.world.now += timedelta(seconds=chance.choice((1, 60, 3600, 40_000)))
     scene.world.settle()
-    for _ in range(2):
-        scene.world.now += timedelta(seconds=30)
-        finish(chance, scene, connection)
+    finish(chance, scene, connection)
     check_claims(scene, connection)
     check_end(scene, connection)
 
@@ -126,13 +121,15 @@ def check_claims(scene: Scene, connection: duckdb.DuckDBPyConnection) -> None:
     """Nothing twice, and what the ledger claims is stored."""
     keys = ", ".join(f'"{key}"' for key in scene.table.key)
     doubled = connection.execute(
-        f"SELECT {keys} FROM {scene.table.name} GROUP BY ALL HAVING count(*) > 1"
+        f"SELECT {keys} FROM {scene.table.name} WHERE source = ? GROUP BY ALL HAVING count(*) > 1",
+        [scene.config.name],
     ).fetchall()
     assert not doubled, f"stored twice: {doubled}"
-    stored = scene.read_stored(connection)
+    stored = scene.read_stored(connection, scene.config.name)
     claims = connection.execute(
-        "SELECT epoch_us(since), epoch_us(until) FROM etl.coverage WHERE stream = ? ORDER BY 1",
-        [scene.stream],
+        "SELECT epoch_us(since), epoch_us(until) FROM etl.coverage "
+        "WHERE source = ? AND stream = ? ORDER BY 1",
+        [scene.config.name, scene.stream],
     ).fetchall()
     assert all(a < b for a, b in claims), claims
     assert all(left[1] < right[0] for left, right in pairwise(claims)), claims
@@ -147,30 +144,22 @@ def check_claims(scene: Scene, connection: duckdb.DuckDBPyConnection) -> None:
 
 def check_end(scene: Scene, connection: duckdb.DuckDBPyConnection) -> None:
     """The store is the API, in the version last served."""
-    stored = scene.read_stored(connection)
+    stored = scene.read_stored(connection, scene.config.name)
     for record in scene.world.list_visible():
         if scene.is_expected(record):
             assert record.id in stored, f"{record} was lost"
             version = stored[record.id]
             assert version == record.version or not scene.is_exact, f"{record} is stale: {version}"
     intervals = connection.execute(
-        "SELECT count(*) FROM etl.coverage WHERE stream = ?", [scene.stream]
+        "SELECT count(*) FROM etl.coverage WHERE source = ? AND stream = ?",
+        [scene.config.name, scene.stream],
     ).fetchall()[0][0]
     assert intervals == 1, "the ledger has a hole after a complete run"
 
 
-@contextmanager
-def open_empty_store(template: list[Any]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store in memory, emptied: making its tables anew takes longer than a schedule."""
-    if not template:
-        connection = duckdb.connect(config={"threads": 1})
-        connection.execute("SET TimeZone = 'UTC'")
-        ensure_schema(connection, list_tables(), None)  # type: ignore[arg-type]
-        template.append(connection)
-    connection = template[0]
-    for (name,) in connection.execute(
-        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT temporary"
-    ).fetchall():
-        if name != "etl.meta":
-            connection.execute(f"TRUNCATE {name}")
-    yield connection
+def open_store() -> duckdb.DuckDBPyConnection:
+    """A store in memory; each schedule is a source of its own in it."""
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET TimeZone = 'UTC'")
+    ensure_schema(connection, list_tables(), Path("memory"))
+    return connection

@@ -8,7 +8,7 @@ import pytest
 from tests.simulation.play import play
 
 SEEDS_PER_TEST = 50
-SCHEDULES = {"riza": 1000}
+SCHEDULES = {"riza": 1000, "airflow": 1000}
 
 
 @pytest.mark.parametrize(
@@ -17,5 +17,6 @@ SCHEDULES = {"riza": 1000}
 )
 def test_the_store_becomes_the_api_whatever_happens_on_the_way(dialect: str, first: int) -> None:
     """No hole, no double, no false claim, in each of these schedules."""
-    for seed in range(first, first + SEEDS_PER_TEST):
-        play(dialect, seed)
+    failed = play(dialect, range(first, first + SEEDS_PER_TEST))
+
+    assert not failed, f"python -m tests.simulation.play {dialect} {failed[0]} 1"
