@@ -42,11 +42,12 @@ class SourceError(EtlError):
 
 
 class RequestRefused(SourceError):
-    """The API refused a request; `status` is the HTTP status."""
+    """The API refused a request; `status` is the HTTP status, `detail` what the body said."""
 
-    def __init__(self, message: str, status: int):
+    def __init__(self, message: str, status: int, detail: str = ""):
         super().__init__(message)
         self.status = status
+        self.detail = detail
 
 
 class PositionLost(SourceError):
