@@ -41,6 +41,10 @@ class Budget:
         if self.stop.wait(seconds):
             raise BudgetEnded("asked to stop")
 
+    def pause(self, seconds: float) -> None:
+        """Sleep for `seconds`, also when the budget is over: what was fetched is still stored."""
+        time.sleep(seconds)
+
 
 def start_budget(max_seconds: float | None) -> Budget:
     """A budget of `max_seconds` from now, or without a deadline."""

@@ -7,14 +7,26 @@ from pathlib import Path
 
 import duckdb
 
-from etl.budget import Budget, BudgetEnded, start_budget
+from etl.budget import Budget, start_budget
 from etl.errors import StoreError
 
 STORAGE_VERSION = "v1.5.0"
 LOCK_WAIT_S = 60.0
+LOCK_GRACE_S = 3.0
+"""How long a commit waits at least, be the run's time over or not: a reader may just be there."""
 LOCK_RETRY_S = 0.05
 WAL_MAX = "512MB"
 ROW_GROUP_ROWS = 10_240
+MAGIC = b"DUCK"
+MAGIC_OFFSET = 8
+
+DAMAGE = ("corrupt", "checksum", "could not read enough bytes", "replaying wal")
+FILE_ERRORS = (
+    duckdb.IOException,
+    duckdb.SerializationException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+)
 
 Opener = Callable[[], contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]]
 """What opens a store for writing; tests put a faulty one in its place."""
@@ -29,6 +41,7 @@ def open_writer(
     The file is created in a storage version that current BI drivers can open.
     """
     with explain_errors(path):
+        _create_missing(path)
         connection = _wait_for(lambda: _connect_writer(path), path, budget, wait_s)
         try:
             yield connection
@@ -41,9 +54,9 @@ def open_reader(
     path: Path, budget: Budget | None = None, wait_s: float = LOCK_WAIT_S
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection; waits while a batch is being committed. Raises StoreError."""
-    if not path.exists():
-        raise StoreError(f"{path}: there is no store yet; run: etl sync")
     with explain_errors(path):
+        if not _check_file(path):
+            raise StoreError(f"{path}: there is no store yet; run: etl sync")
         connection = _wait_for(
             lambda: _configure(duckdb.connect(str(path), read_only=True)),
             path,
@@ -56,20 +69,57 @@ def open_reader(
             connection.close()
 
 
+def _check_file(path: Path) -> bool:
+    """Whether there is a file. Raises StoreError if it is none of DuckDB's.
+
+    DuckDB itself would look for an extension that can read it, on the network, too.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(MAGIC_OFFSET + len(MAGIC))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    if not head.endswith(MAGIC) or len(head) < MAGIC_OFFSET + len(MAGIC):
+        raise StoreError(f"{path}: this is not a DuckDB file; it was left untouched")
+    return True
+
+
+def _create_missing(path: Path) -> None:
+    """Make a new store where there is none; whoever is killed meanwhile leaves no half of one."""
+    if _check_file(path):
+        return
+    new = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in (new, path.with_name(path.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"ATTACH {_quote(new)} AS store (STORAGE_VERSION '{STORAGE_VERSION}')"
+            )
+            connection.execute("DETACH store")
+        new.rename(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot make the store: {error.strerror}") from error
+
+
+def _quote(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
     """An own in-memory database with the file attached: only so can a row group size be given.
 
     Closing the file rewrites its last, unfinished row group. With groups of about a batch that
     costs no more than keeping the file open would, and readers are let in between batches.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    version = "" if path.exists() else f"STORAGE_VERSION '{STORAGE_VERSION}', "
-    quoted = str(path).replace("'", "''")
     connection = _configure(duckdb.connect(config={"threads": 1}))
     try:
         # The default threshold rewrites an unfinished row group for every 16 MB of log.
         connection.execute(f"SET checkpoint_threshold = '{WAL_MAX}'")
-        connection.execute(f"ATTACH '{quoted}' AS store ({version}ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+        connection.execute(f"ATTACH {_quote(path)} AS store (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
         connection.execute("USE store")
     except BaseException:
         connection.close()
@@ -85,7 +135,7 @@ def _configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnecti
 def _wait_for(
     connect: Callable[[], duckdb.DuckDBPyConnection], path: Path, budget: Budget, wait_s: float
 ) -> duckdb.DuckDBPyConnection:
-    """Connect, waiting for whoever holds the file; the wait is bounded by `wait_s` and budget."""
+    """Connect, waiting for whoever holds the file: up to `wait_s`, and the budget with a grace."""
     waited_s = 0.0
     while True:
         try:
@@ -93,13 +143,11 @@ def _wait_for(
         except duckdb.IOException as error:
             if not is_lock_conflict(error):
                 raise
-            if waited_s >= wait_s:
+            patience_s = min(wait_s, max(LOCK_GRACE_S, waited_s + budget.remaining_s()))
+            if waited_s >= patience_s:
                 raise StoreError(_describe_holder(path, error)) from error
-            try:
-                budget.wait(LOCK_RETRY_S)
-            except BudgetEnded:
-                raise StoreError(_describe_holder(path, error)) from error
-            waited_s += LOCK_RETRY_S
+        budget.pause(LOCK_RETRY_S)
+        waited_s += LOCK_RETRY_S
 
 
 def is_lock_conflict(error: Exception) -> bool:
@@ -118,23 +166,32 @@ def explain_errors(path: Path) -> Iterator[None]:
     """Turn what only the user can mend into a StoreError of one line; bugs pass through."""
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
-        raise StoreError(f"{path}: out of memory or disk space: {first_line(error)}") from error
-    except (duckdb.IOException, duckdb.SerializationException, OSError) as error:
-        raise StoreError(_explain(path, first_line(error))) from error
+    except duckdb.Error as error:
+        explained = explain(path, error)
+        if explained is None:
+            raise
+        raise StoreError(explained) from error
 
 
-def _explain(path: Path, message: str) -> str:
+def explain(path: Path, error: duckdb.Error) -> str | None:
+    """One line about an error of the file or its disk; None for any other, which is a bug.
+
+    DuckDB 2 reports damage as a bare `Error`, and every version a commit that could not be
+    written as a TransactionException.
+    """
+    message = first_line(error)
     lowered = message.lower()
-    if "not a valid duckdb" in lowered or "magic bytes" in lowered:
+    if "not a valid duckdb" in lowered:
         return f"{path}: this is not a DuckDB file; it was left untouched"
-    if "no space" in lowered:
+    if "no space left" in lowered:
         return f"{path}: the disk is full; what was committed is kept, make room and run again"
-    if "checksum" in lowered or "corrupt" in lowered:
-        return f"{path}: the store is damaged ({message}); restore it from a copy"
-    if "version" in lowered and "storage" in lowered:
+    if "we can only read" in lowered:
         return f"{path}: written by a newer DuckDB than this one ({message}); upgrade duckdb"
-    return f"{path}: {message}"
+    if any(word in lowered for word in DAMAGE):
+        return f"{path}: the store is damaged ({message}); restore it from a copy"
+    if isinstance(error, FILE_ERRORS) or "failed to commit: could not" in lowered:
+        return f"{path}: {message}"
+    return None
 
 
 def first_line(error: BaseException) -> str:

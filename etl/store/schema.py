@@ -100,9 +100,13 @@ OWN_TABLES = (META, COVERAGE, STREAMS, RUNS, QUARANTINE, DRIFT)
 def ensure_schema(
     connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], path: Path
 ) -> None:
-    """Create what is missing. Raises StoreError, and touches nothing, if the store is newer."""
+    """Create what is missing, also the tables of a kind that this program did not have before.
+
+    Raises StoreError, and touches nothing, if the store is newer.
+    """
     version = read_version(connection)
-    if version == SCHEMA_VERSION:
+    tables = tuple(tables)
+    if version == SCHEMA_VERSION and _list_tables(connection).issuperset(t.name for t in tables):
         return
     if version is not None and version > SCHEMA_VERSION:
         raise StoreError(
@@ -122,15 +126,20 @@ def ensure_schema(
 
 def read_version(connection: duckdb.DuckDBPyConnection) -> int | None:
     """The schema version of the store; None for one that is empty."""
-    exists = connection.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = 'etl' AND table_name = 'meta'"
-    ).fetchall()
-    if not exists:
+    if META.name not in _list_tables(connection):
         return None
     found = connection.execute(
         "SELECT value FROM etl.meta WHERE name = 'schema_version'"
     ).fetchall()
     return int(found[0][0]) if found else None
+
+
+def _list_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = connection.execute(
+        "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
+        "WHERE database_name = current_database()"
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -150,10 +159,10 @@ def _create(connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[Col
 def insert_json(
     connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert rows by column name, any number in one statement."""
+    """Insert rows by column name, any number in one statement; JSON values are given as text."""
     if not rows:
         return
-    types = {column.name: column.type for column in table.columns}
+    types = {c.name: "VARCHAR" if c.type == "JSON" else c.type for c in table.columns}
     schema = msgspec.json.encode([types]).decode()
     connection.execute(
         f"INSERT INTO {table.name} BY NAME "

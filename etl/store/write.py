@@ -1,5 +1,6 @@
 """One batch into the store: rows, children, ledger, quarantine and counters, or none of them."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -98,7 +99,9 @@ def write_batch(
         runs = _write(connection, batch, now)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A COMMIT that failed has rolled back by itself; what it said must not be lost.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
         raise
     return runs
 
@@ -198,10 +201,11 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: Batch, now: 
     records = {(q.stream, q.fingerprint): q for q in batch.quarantined}
     if not records:
         return
-    fingerprints = [q.fingerprint for q in records.values()]
+    names = [f"{q.stream}/{q.fingerprint}" for q in records.values()]
     connection.execute(
-        f"DELETE FROM etl.quarantine WHERE source = ? AND fingerprint IN {UNNEST_TEXTS}",
-        [batch.source, msgspec.json.encode(fingerprints).decode()],
+        "DELETE FROM etl.quarantine "
+        f"WHERE source = ? AND stream || '/' || fingerprint IN {UNNEST_TEXTS}",
+        [batch.source, msgspec.json.encode(names).decode()],
     )
     constants = {
         "source": batch.source,
