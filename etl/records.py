@@ -16,17 +16,24 @@ TICK = timedelta(microseconds=1)
 Order = Literal["descending", "ascending", "unordered"]
 """How a list is sorted by key time; `unordered` also when nothing is known to hold."""
 
-Role = Literal["plain", "secret", "json", "text"]
-"""What redaction does to a column: nothing; fingerprint it; look into its JSON; mask echoes."""
+Role = Literal["plain", "secret", "json", "text", "file"]
+"""What redaction does to a column: nothing; fingerprint it; look into its JSON; mask echoes; the
+same, but only where the contents of files are kept at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: `type` is DuckDB's name of it, `role` what redaction does to it."""
+    """One column of a table: `type` is DuckDB's name of it, `role` what redaction does to it.
+
+    `label` is the column that names a secret: `DEBUG` for `true`. `known` are the values the API
+    documents, where it does; others are stored all the same, and counted.
+    """
 
     name: str
     type: str
     role: Role = "plain"
+    label: str | None = None
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +62,8 @@ class Stream:
     `order` is None where the API does not document it: it is detected. `lookback` is the least
     overlap with the previous pass. `is_windowed`: the API filters by key time, so each gap is a
     list of its own; otherwise a walk into the middle of the one list needs the ids of stored rows
-    (`Gap.anchors`).
+    (`Gap.anchors`). `window`: a longer gap of a windowed stream is walked as several of this length
+    at once. `is_retrievable`: a few old open records are read again by id.
     """
 
     name: str
@@ -63,6 +71,8 @@ class Stream:
     lookback: timedelta
     order: Order | None = None
     is_windowed: bool = False
+    window: timedelta | None = None
+    is_retrievable: bool = False
 
 
 class Mark(NamedTuple):
@@ -78,13 +88,15 @@ class Gap:
 
     `anchors` are stored rows just before the place where the walk begins (above `until` for a
     newest-first list, below `since` for an oldest-first one), nearest first.
-    `order` is what is known of the list's order when the walk begins.
+    `order` is what is known of the list's order when the walk begins. `rank` is how many stored
+    rows stand before that place: a guess at its offset, which costs requests where it is wrong.
     """
 
     since: datetime
     until: datetime
     anchors: tuple[Mark, ...] = ()
     order: Order | None = None
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +155,8 @@ class SourceConfig:
     requests_per_second: float | None = None
     concurrency: int = 4
     payloads: Literal["full", "redacted", "none"] = "redacted"
+    file_contents: bool = False
+    detect_secrets: bool = False
 
 
 def to_epoch_us(time: datetime) -> int:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import duckdb
 
 from etl.coverage import Interval, Ledger
-from etl.records import EPOCH, TICK, Mark, Order, Stream, Table, from_epoch_us
+from etl.records import EPOCH, TICK, Mark, Order, Stream, Table, from_epoch_us, to_epoch_us
 
 ANCHORS_MAX = 12
+OPEN_BY_ID_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,6 @@ class StreamState:
     ledger: Ledger = ()
     order: Order | None = None
     longest_delay: timedelta = timedelta()
-    oldest_open: datetime | None = None
 
 
 def read_ledgers(
@@ -72,24 +72,60 @@ def read_stream_states(
             ledgers[stream.name],
             seen.list_order,
             timedelta(seconds=seen.longest_delay_s),
-            _read_oldest_open(connection, source, stream.name, stream.table),
         )
     return states
 
 
-def _read_oldest_open(
-    connection: duckdb.DuckDBPyConnection, source: str, stream: str, table: Table
-) -> datetime | None:
+@dataclass(frozen=True, slots=True)
+class OpenRecords:
+    """Records that will still change: those to read again by id, and since when by walking."""
+
+    ids: tuple[str, ...] = ()
+    since: datetime | None = None
+
+
+def read_open(
+    connection: duckdb.DuckDBPyConnection, source: str, stream: Stream, before: datetime
+) -> OpenRecords:
+    """The open records with a key time before the part that is read again anyway.
+
+    The oldest are read by id, where the API can: so those that the platform forgot are found out,
+    too. What is more than a few is left to a walk.
+    """
+    table = stream.table
     if table.open_when is None or table.time is None:
-        return None
+        return OpenRecords()
     rows = connection.execute(
         f"""
-        SELECT epoch_us(min("{table.time}")) FROM {table.name}
-        WHERE source = ? AND stream = ? AND ({table.open_when})
+        SELECT "{table.key[-1]}", epoch_us("{table.time}") FROM {table.name}
+        WHERE source = ? AND stream = ? AND ({table.open_when}) AND gone_at IS NULL
+            AND "{table.time}" < make_timestamptz({to_epoch_us(before)})
+        ORDER BY "{table.time}" LIMIT {OPEN_BY_ID_MAX + 1}
         """,
-        [source, stream],
+        [source, stream.name],
     ).fetchall()
-    return None if rows[0][0] is None else EPOCH + rows[0][0] * TICK
+    by_id = rows[:OPEN_BY_ID_MAX] if stream.is_retrievable else []
+    rest = rows[len(by_id) :]
+    return OpenRecords(
+        tuple(record_id for record_id, _ in by_id), from_epoch_us(rest[0][1]) if rest else None
+    )
+
+
+def count_before(
+    connection: duckdb.DuckDBPyConnection, source: str, stream: Stream, edge: datetime, order: Order
+) -> int:
+    """How many stored rows stand in the list before a walk's place; 0 where nothing tells."""
+    if stream.table.time is None:
+        return 0
+    side = ">=" if order == "descending" else "<"
+    rows: list[tuple[int]] = connection.execute(
+        f"""
+        SELECT count(*) FROM {stream.table.name} WHERE source = ? AND stream = ?
+            AND "{stream.table.time}" {side} make_timestamptz({to_epoch_us(edge)})
+        """,
+        [source, stream.name],
+    ).fetchall()
+    return rows[0][0]
 
 
 def read_anchors(

@@ -17,9 +17,10 @@ KEPT_COLUMNS = (
     Column("source", "VARCHAR"),
     Column("first_synced_at", "TIMESTAMPTZ"),
     Column("synced_at", "TIMESTAMPTZ"),
-    Column("run_id", "VARCHAR"),
+    Column("sync_run_id", "VARCHAR"),
+    Column("gone_at", "TIMESTAMPTZ"),
 )
-"""What the store adds to each record."""
+"""What the store adds to each record; `gone_at`: when the platform no longer had it."""
 
 
 def _columns(**types: str) -> tuple[Column, ...]:

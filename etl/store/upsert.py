@@ -208,7 +208,7 @@ def _insert(
     names = _quote(column.name for column in list_parent_columns(table))
     connection.register("incoming", build_parents(pending, keys, first))
     connection.execute(
-        f"INSERT INTO {table.name} (source, run_id, synced_at, first_synced_at, {names}) "
+        f"INSERT INTO {table.name} (source, sync_run_id, synced_at, first_synced_at, {names}) "
         f"SELECT ?, ?, make_timestamptz({now_us}), first_synced_at, {names} FROM incoming",
         [stamp.source, stamp.run_id],
     )

@@ -9,7 +9,7 @@ import duckdb
 import msgspec
 
 from etl.coverage import Interval, Ledger, Progress, apply_walk
-from etl.records import to_epoch_us
+from etl.records import Table, to_epoch_us
 from etl.store.read import KnownStream, read_ledgers, read_streams
 from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
 from etl.store.upsert import Fate, Stamp, upsert_rows
@@ -78,6 +78,7 @@ class Batch:
     run_id: str
     pending: dict[str, PendingRows] = field(default_factory=dict)
     walked: list[Walked] = field(default_factory=list)
+    gone: list[tuple[Table, str]] = field(default_factory=list)
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
     runs: dict[str, RunRow] = field(default_factory=dict)
     written: Mapping[str, RunRow] = field(default_factory=dict)
@@ -118,9 +119,20 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -
     for stream, gained_s in _write_walks(connection, batch).items():
         runs[stream] = replace(runs[stream], covered_s=runs[stream].covered_s + gained_s)
     _write_streams(connection, batch, late_from, now)
+    _mark_gone(connection, batch, now)
     _write_quarantine(connection, batch, now)
     _write_runs(connection, [run for run in runs.values() if run != batch.written.get(run.stream)])
     return runs
+
+
+def _mark_gone(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> None:
+    """Remember which records the platform has no more: nobody has to ask for them again."""
+    for table, record_id in batch.gone:
+        connection.execute(
+            f"UPDATE {table.name} SET gone_at = make_timestamptz({to_epoch_us(now)}) "
+            f'WHERE source = ? AND "{table.key[-1]}" = ?',
+            [batch.source, record_id],
+        )
 
 
 def _count_fate(run: RunRow, fate: Fate) -> RunRow:

@@ -50,6 +50,8 @@ def load_step(loader: Loader, step: Step) -> None:
         loader.began_s = time.monotonic()
     _add_records(loader, step)
     _add_broken(loader, step)
+    if step.gone is not None:
+        loader.batch.gone.append((step.stream.table, step.gone))
     loader.batch.walked.append(Walked(step.stream.name, step.progress, step.is_reset))
     run = loader.runs[step.stream.name]
     loader.runs[step.stream.name] = replace(run, pages=run.pages + 1)
@@ -106,5 +108,7 @@ def commit(loader: Loader) -> None:
     with loader.open_store() as connection:
         loader.runs = write_batch(connection, batch, loader.clock())
     written = dict(loader.runs)
-    loader.batch = replace(loader.batch, pending={}, walked=[], quarantined=[], written=written)
+    loader.batch = replace(
+        loader.batch, pending={}, walked=[], gone=[], quarantined=[], written=written
+    )
     loader.began_s = None

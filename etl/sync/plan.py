@@ -1,6 +1,6 @@
 """What a pass has to walk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -8,18 +8,32 @@ import duckdb
 
 from etl.coverage import Interval, find_gaps, plan_gaps
 from etl.records import EPOCH, Gap, SourceConfig, Stream, from_epoch_us
-from etl.store.read import StreamState, read_anchors, read_stream_states
+from etl.store.read import (
+    OpenRecords,
+    StreamState,
+    count_before,
+    read_anchors,
+    read_open,
+    read_stream_states,
+)
+
+LOOKBACK_MAX = timedelta(days=60)
+"""One record that appears a year late must not make every pass read the year again."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """The gaps of one stream, newest first, and what was known when they were found."""
+    """The gaps of one stream, newest first, and what was known when they were found.
+
+    `open_ids` are old records that will still change, to be read again by id.
+    """
 
     stream: Stream
     gaps: tuple[Gap, ...]
     state: StreamState
     lookback: timedelta
     since: datetime
+    open_ids: tuple[str, ...] = ()
 
     @property
     def newest_known(self) -> Interval | None:
@@ -51,16 +65,30 @@ def _plan_stream(
     is_full: bool,
 ) -> StreamPlan:
     since = config.since or EPOCH
-    lookback = max(config.lookback or stream.lookback, state.longest_delay)
+    lookback = min(max(config.lookback or stream.lookback, state.longest_delay), LOOKBACK_MAX)
     order = stream.order or state.order
-    intervals = plan_gaps(state.ledger, since, now, lookback, state.oldest_open, is_full)
+    still_open = OpenRecords()
+    if state.ledger:
+        edge = state.ledger[-1].until - lookback
+        still_open = read_open(connection, config.name, stream, edge)
+    intervals = plan_gaps(state.ledger, since, now, lookback, still_open.since, is_full)
     if order == "unordered" and not stream.is_windowed and intervals:
         # Where nothing is known of the order, only the whole list tells what any part of it holds.
         intervals = find_gaps((), since, intervals[0].until)
     gaps = tuple(Gap(i.since, i.until, order=order) for i in intervals)
-    if not stream.is_windowed:
+    if stream.is_windowed:
+        gaps = tuple(part for gap in gaps for part in cut_windows(gap, stream.window))
+    else:
         gaps = tuple(_anchor(connection, config, stream, gap, state) for gap in gaps)
-    return StreamPlan(stream, gaps, state, lookback, since)
+    return StreamPlan(stream, gaps, state, lookback, since, still_open.ids)
+
+
+def cut_windows(gap: Gap, window: timedelta | None) -> Iterator[Gap]:
+    """A gap as pieces of at most `window`, newest first."""
+    while window is not None and gap.until - gap.since > window:
+        yield replace(gap, since=gap.until - window)
+        gap = replace(gap, until=gap.until - window)
+    yield gap
 
 
 def _anchor(
@@ -78,8 +106,11 @@ def _anchor(
         edge = gap.since
     else:
         return gap
-    anchors = read_anchors(connection, config.name, stream.name, stream.table, edge, gap.order)
-    return replace(gap, anchors=anchors)
+    return replace(
+        gap,
+        anchors=read_anchors(connection, config.name, stream.name, stream.table, edge, gap.order),
+        rank=count_before(connection, config.name, stream, edge, gap.order),
+    )
 
 
 def estimate_requests(
@@ -100,7 +131,7 @@ def estimate_requests(
     covered_s = _measure_s([Interval(max(i.since, first), i.until) for i in plan.state.ledger])
     gap_s = _measure_s([Interval(max(gap.since, first), gap.until) for gap in plan.gaps])
     pages = rows / covered_s * gap_s / config.page_size if covered_s > 0 else 0
-    return len(plan.gaps) + round(pages)
+    return len(plan.gaps) + len(plan.open_ids) + round(pages)
 
 
 def _measure_s(intervals: Sequence[Interval]) -> float:

@@ -145,7 +145,7 @@ def _make_jobs(walker: Walker, plan: StreamPlan, traffic: dict[str, Traffic]) ->
     own = replace(walker, client=replace(walker.client, traffic=traffic[stream.name]))
     chains = [(gap,) for gap in plan.gaps] if stream.is_windowed else [plan.gaps]
     return [
-        Job(stream, partial(walk_stream, own, stream, gaps), rank)
+        Job(stream, partial(walk_stream, own, stream, gaps, () if rank else plan.open_ids), rank)
         for rank, gaps in enumerate(chains)
     ]
 

@@ -21,7 +21,7 @@ from etl.coverage import (
 )
 from etl.errors import GapTooLarge, PositionLost, SourceError
 from etl.http import Client
-from etl.records import Gap, Mark, Page, SourceConfig, Stream
+from etl.records import EPOCH, Gap, Mark, Page, SourceConfig, Stream
 from etl.sources import Source
 
 PAGES_MAX = 100_000
@@ -33,12 +33,16 @@ WINDOW_MIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One page and what it made known. `is_reset`: what was known of the stream is void."""
+    """One page and what it made known.
+
+    `is_reset`: what was known of the stream is void. `gone`: the platform has this record no more.
+    """
 
     stream: Stream
     page: Page
     progress: Progress
     is_reset: bool = False
+    gone: str | None = None
 
 
 @dataclass(slots=True)
@@ -75,13 +79,34 @@ class Walker:
     pages: PageLimit
 
 
-def walk_stream(walker: Walker, stream: Stream, gaps: tuple[Gap, ...]) -> Iterator[Step]:
-    """Walk the gaps of one stream in turn; raises SourceError, CredentialsError, BudgetEnded."""
-    for gap in gaps:
+def walk_stream(
+    walker: Walker, stream: Stream, gaps: tuple[Gap, ...], open_ids: tuple[str, ...] = ()
+) -> Iterator[Step]:
+    """Walk the gaps of one stream in turn, and read again what is still open, behind the head.
+
+    Raises SourceError, CredentialsError, BudgetEnded.
+    """
+    for number, gap in enumerate(gaps):
         for step in walk_gap(walker, stream, gap):
             yield step
+        if number == 0:
+            yield from refresh(walker, stream, open_ids)
         if step.progress.gap.order == "unordered" and not stream.is_windowed:
             return
+
+
+def refresh(walker: Walker, stream: Stream, ids: tuple[str, ...]) -> Iterator[Step]:
+    """Read single records again; they make nothing known of the list."""
+    for record_id in ids:
+        if walker.budget.is_over():
+            raise BudgetEnded("the time budget is used up")
+        nothing = start_walk(Gap(EPOCH, EPOCH))
+        try:
+            page = walker.source.fetch_record(walker.client, walker.config, stream, record_id)
+        except PositionLost:
+            yield Step(stream, Page([], [], None), nothing, gone=record_id)
+        else:
+            yield Step(stream, page, nothing)
 
 
 def walk_gap(walker: Walker, stream: Stream, gap: Gap) -> Iterator[Step]:

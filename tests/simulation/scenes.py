@@ -6,8 +6,11 @@ from datetime import timedelta
 import duckdb
 
 from etl.records import SourceConfig
-from etl.sources import airflow, riza
+from etl.sources import airflow, b3os, foundry, riza
+from tests.simulation import foundry_api
 from tests.simulation.airflow_api import AirflowApi
+from tests.simulation.b3os_api import B3osApi
+from tests.simulation.foundry_api import FoundryApi
 from tests.simulation.riza_api import RizaApi
 from tests.simulation.schedule import Scene
 from tests.simulation.world import START, Habits, World
@@ -114,4 +117,106 @@ def _read_airflow(connection: duckdb.DuckDBPyConnection, source: str) -> dict[st
     return dict(rows)
 
 
-SCENES = {"riza": make_riza_scene, "airflow": make_airflow_scene}
+def make_foundry_scene(chance: random.Random, source: str) -> Scene:
+    """Windows walked side by side; executions that end up to 30 days after they began."""
+    late_max = chance.choice((timedelta(hours=1), timedelta(days=30)))
+    world = World(
+        chance,
+        Habits(
+            insert=chance.choice((0.0, 0.2, 0.5)),
+            delete=chance.choice((0.0, 0.05, 0.3)),
+            late=chance.choice((0.0, 0.3)),
+            late_max=late_max,
+            tie=chance.choice((0.0, 0.3, 0.6)),
+        ),
+    )
+    world.populate(chance.randrange(0, 10))
+    api = FoundryApi(
+        world, chance.choice((0.0, 0.2)), chance.choice((None, None, timedelta(hours=1)))
+    )
+    config = SourceConfig(
+        source,
+        "foundry",
+        "http://api.test",
+        "TOKEN",
+        "t0ken",
+        foundry.Options((foundry_api.RESOURCE,), window_days=chance.choice((0.05, 0.5, 30.0))),
+        since=START - timedelta(hours=1),
+        lookback=timedelta(minutes=10) + late_max,
+        page_size=chance.choice((2, 3, 7)),
+    )
+    return Scene(
+        world,
+        config,
+        api.answer,
+        foundry.EXECUTIONS,
+        _read_foundry,
+        lambda record: record.started_at,
+        is_exact=False,
+        fault_rate=chance.choice((0.0, 0.05)),
+        stream=foundry_api.RESOURCE,
+    )
+
+
+def _read_foundry(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, int | None]:
+    rows = connection.execute(
+        "SELECT foundry_trace_id FROM foundry.executions WHERE source = ?", [source]
+    ).fetchall()
+    return {trace_id: None for (trace_id,) in rows}
+
+
+def make_b3os_scene(chance: random.Random, source: str) -> Scene:
+    """An offset list in either order; executions that open, end, and are run again."""
+    world = World(
+        chance,
+        Habits(
+            insert=chance.choice((0.0, 0.2, 0.5)),
+            delete=chance.choice((0.0, 0.1, 0.3)),
+            change=chance.choice((0.0, 0.3)),
+            late=chance.choice((0.0, 0.2)),
+            late_max=timedelta(minutes=50),
+            tie=chance.choice((0.0, 0.3, 0.6)),
+            open=chance.choice((0.0, 0.4)),
+            reopen_max=timedelta(minutes=50),
+        ),
+    )
+    world.populate(chance.randrange(0, 10))
+    api = B3osApi(world, chance.random() < 0.5)
+    config = SourceConfig(
+        source,
+        "b3os",
+        "http://api.test",
+        "TOKEN",
+        "t0ken",
+        b3os.Options(),
+        since=chance.choice((None, None, START + timedelta(minutes=30))),
+        page_size=chance.choice((2, 3, 7)),
+    )
+    return Scene(
+        world,
+        config,
+        api.answer,
+        b3os.EXECUTIONS,
+        _read_b3os,
+        lambda record: record.started_at,
+        is_exact=True,
+        fault_rate=chance.choice((0.0, 0.05)),
+        is_expected=lambda record: config.since is None or record.started_at >= config.since,
+        does_claim_version=False,
+    )
+
+
+def _read_b3os(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, int | None]:
+    rows = connection.execute(
+        "SELECT id, (request_payload->>'version')::INTEGER FROM b3os.executions WHERE source = ?",
+        [source],
+    ).fetchall()
+    return dict(rows)
+
+
+SCENES = {
+    "airflow": make_airflow_scene,
+    "b3os": make_b3os_scene,
+    "foundry": make_foundry_scene,
+    "riza": make_riza_scene,
+}

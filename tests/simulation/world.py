@@ -37,6 +37,7 @@ class Habits:
     late_max: timedelta = timedelta(0)
     tie: float = 0.3
     open: float = 0.0
+    reopen_max: timedelta = timedelta.max
 
 
 @dataclass
@@ -95,7 +96,11 @@ class World:
 
     def change(self) -> None:
         """A record that is open ends, or one that ended is run again."""
-        candidates = [r for r in self.records.values() if r.visible_at <= self.now]
+        candidates = [
+            r
+            for r in self.list_visible()
+            if r.is_open or self.now - r.started_at < self.habits.reopen_max
+        ]
         if candidates:
             record = self.chance.choice(candidates)
             record.version += 1
