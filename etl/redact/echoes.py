@@ -1,0 +1,222 @@
+"""Secrets that come back: in output, logs, code or files of the record that holds them.
+
+A secret is looked for as it is and as the usual encodings show it: escaped in JSON, escaped in a
+URL, in base64 (also in the middle of it: `user:password` begins anywhere).
+"""
+
+import base64
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+from etl.redact.fingerprint import is_fingerprint, make_fingerprint
+from etl.redact.names import Secrecy, classify_name, split_words
+
+ECHO_LEAST_CHARS = 8
+"""Shorter values come back by chance."""
+
+HARMLESS_MOST_CHARS = 32
+
+_plain_characters = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
+_unstructured = re.compile(r"(?=.*[A-DF-Za-df-z_/@$%&*!?;~=])[^\s\"\\\\,:\[\]{}]+").fullmatch
+_harmless_word = re.compile(r"[a-z]+|[A-Z]+").fullmatch
+_rarest_letters = re.compile(r"[QZXJKVY~^]").findall
+_rare_letters = re.compile(r"[WqzjGHUBFx%$&!]").findall
+_BASE64_LETTER = re.compile(r"[A-Za-z0-9+/_-]")
+
+
+class Needle(NamedTuple):
+    """One form of a secret: two of its rarest letters, itself, and what takes its place.
+
+    Looking for single letters costs a fraction of looking for the whole.
+    """
+
+    letter: str
+    other: str
+    text: str
+    fingerprint: str
+    is_base64: bool
+
+
+class Needles(NamedTuple):
+    """What to look for in one record.
+
+    `is_escaped`: JSON may write one of the secrets otherwise. `is_simple`: what looks like one of
+    the secrets in JSON is inside a string, not across its structure.
+    """
+
+    forms: tuple[Needle, ...]
+    is_escaped: bool
+    is_simple: bool
+
+
+NO_NEEDLES = Needles((), False, True)
+
+
+def is_harmless(label: str | None, value: str) -> bool:
+    """Whether a value may come back: `ENVIRONMENT=production` would blacken half of a log.
+
+    It is one plain word without digits, in one case, and its name says nothing of a secret.
+    """
+    if label is None or len(value) > HARMLESS_MOST_CHARS or not _harmless_word(value):
+        return False
+    return classify_name(label) is Secrecy.PLAIN and _OPENING_WORDS.isdisjoint(split_words(label))
+
+
+_OPENING_WORDS = frozenset({"key", "keys", "user", "id", "pin", "code", "salt", "seed"})
+
+
+@lru_cache(maxsize=4_096)
+def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
+    """The forms of some secrets, longest first."""
+    forms: dict[str, Needle] = {}
+    is_escaped = False
+    for secret in secrets:
+        for part in list_parts(secret):
+            is_escaped = is_escaped or not part.isascii() or any(c in part for c in '"\\/\n\r\t')
+            for needle in _make_needles(key, part):
+                forms.setdefault(needle.text, needle)
+    if not forms:
+        return NO_NEEDLES
+    ordered = sorted(forms.values(), key=lambda needle: len(needle.text), reverse=True)
+    is_simple = all(_is_inside_strings(form) for form in forms)
+    return Needles(tuple(ordered), is_escaped, is_simple)
+
+
+def _is_inside_strings(form: str) -> bool:
+    return _unstructured(form) is not None
+
+
+def list_parts(secret: str) -> list[str]:
+    """The pieces of a secret that are secrets themselves: `Bearer x` is known by `x` alone."""
+    stripped = secret.strip()
+    pieces = {secret: None, stripped: None}
+    scheme, _, rest = stripped.partition(" ")
+    if scheme.lower() in ("bearer", "basic", "token", "digest", "apikey"):
+        pieces[rest.strip()] = None
+    return [p for p in pieces if len(p) >= ECHO_LEAST_CHARS and not is_fingerprint(p)]
+
+
+@lru_cache(maxsize=16_384)
+def _make_needles(key: bytes, secret: str) -> tuple[Needle, ...]:
+    fingerprint = make_fingerprint(key, secret)
+    forms = [_make_needle(form, fingerprint, False) for form in list_forms(secret)]
+    forms += [_make_needle(form, fingerprint, True) for form in list_base64_cores(secret)]
+    return tuple(forms)
+
+
+def _make_needle(form: str, fingerprint: str, is_base64: bool) -> Needle:
+    rarest = _rarest_letters(form)
+    letters = rarest if len(rarest) > 1 else [*rarest, *_rare_letters(form), *form[:2]]
+    return Needle(letters[0], letters[1], form, fingerprint, is_base64)
+
+
+def list_forms(secret: str) -> list[str]:
+    """A secret as text, in JSON and in a URL: each way of writing it that differs."""
+    if _plain_characters(secret):
+        return [secret]
+    text = secret.encode("utf-8", "replace").decode()
+    in_json = msgspec.json.encode(text).decode()[1:-1]
+    in_ascii = _escape_ascii(in_json)
+    forms = [secret, in_json, in_ascii]
+    forms += [form.replace("/", "\\/") for form in (in_json, in_ascii)]
+    forms += [_escape_html(form) for form in (in_json, in_ascii)]
+    for in_url in (quote(text, safe=""), quote(text), quote_plus(text), quote(text, safe=_MILD)):
+        forms += (in_url, re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), in_url))
+    return list(dict.fromkeys(forms))
+
+
+_MILD = "!'()*;:@&=+$,/?"
+"""What encodeURI and lenient clients leave as it is."""
+
+
+def _escape_ascii(text: str) -> str:
+    """JSON text with \\u escapes for what is beyond ASCII, as most encoders write it."""
+    if text.isascii():
+        return text
+    units = [
+        character
+        if character < "\x80"
+        else "".join(
+            f"\\u{unit:04x}"
+            for unit in memoryview(character.encode("utf-16-le", "surrogatepass")).cast("H")
+        )
+        for character in text
+    ]
+    return "".join(units)
+
+
+def _escape_html(text: str) -> str:
+    """JSON text as encoders write it that keep it safe inside HTML."""
+    return re.sub(r"[<>&]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def list_base64_cores(secret: str) -> list[str]:
+    """What base64 of any text with the secret in it must contain: one core per alignment."""
+    raw = secret.encode("utf-8", "replace")
+    cores = []
+    for offset in range(3):
+        # The letters at both ends also hold bits of the neighbours: they are left out.
+        coded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
+        begin = -(-offset * 8 // 6)
+        end = (offset + len(raw)) * 8 // 6
+        core = coded[begin:end]
+        cores.append(core)
+        if "+" in core or "/" in core:
+            cores.append(core.translate(_URL_SAFE))
+    return cores
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+def has_echo(needles: Needles, text: str) -> bool:
+    """Whether one of the secrets stands in a text, in any form."""
+    for letter, other, form, _, _ in needles.forms:
+        if letter in text and other in text and form in text:
+            return True
+    return False
+
+
+def mask_echoes(needles: Needles, text: str) -> tuple[str, int]:
+    """The text with each form of the secrets replaced, and how many were.
+
+    Matches that overlap are covered together, so that no rest of a secret is left between them.
+    """
+    spans = sorted(_find_spans(needles, text), key=lambda span: (span[0], -span[1]))
+    if not spans:
+        return text, 0
+    pieces: list[str] = []
+    count = 0
+    place = 0
+    for start, end, fingerprint in spans:
+        if start >= place:
+            pieces += (text[place:start], fingerprint)
+            count += 1
+        place = max(place, end)
+    return "".join((*pieces, text[place:])), count
+
+
+def _find_spans(needles: Needles, text: str) -> Iterable[tuple[int, int, str]]:
+    for needle in needles.forms:
+        start = text.find(needle.text)
+        while start >= 0:
+            end = start + len(needle.text)
+            begin, stop = _widen(text, start, end) if needle.is_base64 else (start, end)
+            yield begin, stop, needle.fingerprint
+            start = text.find(needle.text, end)
+
+
+def _widen(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span of a base64 core with the letters at its ends that hold some bits of it, too."""
+    if start and _BASE64_LETTER.match(text, start - 1):
+        start -= 1
+    if _BASE64_LETTER.match(text, end):
+        end += 1
+    while end < len(text) and text[end] == "=":
+        end += 1
+    return start, end

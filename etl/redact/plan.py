@@ -1,0 +1,117 @@
+"""Who redacts, and where in the rows of a table there is something to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import Any, Literal
+
+from etl.records import Table
+from etl.redact.typed import Fingerprinted, Row, SecretPlace, fingerprint_tables
+
+SEPARATOR = "\0"
+"""Between texts that are searched together."""
+
+CACHED_ROWS_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The places of a table's columns by what they hold.
+
+    `texts`, `lists` (of texts) and `jsons` are payload that is kept, `dropped` is payload that is
+    not. `pick_texts` and `pick_jsons` take all of a kind out of a row at once.
+
+    `repeated` are the child tables without payload, an environment or an authorisation: the same
+    again and again, so `fingerprint_repeated` remembers them. The others are `unique`; of those,
+    `deep` have payload that is kept.
+    """
+
+    table: Table
+    secrets: tuple[SecretPlace, ...]
+    texts: tuple[int, ...]
+    lists: tuple[int, ...]
+    jsons: tuple[int, ...]
+    dropped: tuple[int, ...]
+    pick_texts: Callable[[Row], tuple[str | None, ...]]
+    pick_jsons: Callable[[Row], tuple[str | None, ...]]
+    has_payload: bool
+    children: "tuple[Plan, ...]"
+    repeated: tuple[int, ...]
+    unique: tuple[int, ...]
+    deep: tuple[int, ...]
+    fingerprint_repeated: Callable[[tuple[tuple[Row, ...], ...]], Fingerprinted]
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """How one source's rows are made safe: the store's random key and the source's policy.
+
+    `file_contents`: keep the contents of files, too. `detect_secrets`: look for tokens of
+    well-known issuers, wherever they stand. `plans` fills itself.
+    """
+
+    key: bytes = field(repr=False)
+    payloads: Literal["full", "redacted", "none"] = "redacted"
+    file_contents: bool = False
+    detect_secrets: bool = False
+    plans: dict[int, Plan] = field(default_factory=dict, repr=False, compare=False)
+
+
+def find_plan(redactor: Redactor, table: Table) -> Plan:
+    """The plan of a table, made once.
+
+    It is found by the table's identity, as its hash costs more than the work on a small record;
+    the plan keeps the table alive, so the identity stays its own.
+    """
+    plan = redactor.plans.get(id(table))
+    if plan is None:
+        plan = redactor.plans[id(table)] = make_plan(redactor, table)
+    return plan
+
+
+def make_plan(redactor: Redactor, table: Table) -> Plan:
+    """Sort the columns of a table by what has to be done with them."""
+    keeps_files = redactor.file_contents and redactor.payloads != "none"
+    kept = ("text", "file") if keeps_files else ("text",)
+    columns = list(enumerate(table.columns))
+    texts = tuple(i for i, c in columns if c.role in kept and not c.type.endswith("[]"))
+    lists = tuple(i for i, c in columns if c.role in kept and c.type.endswith("[]"))
+    jsons = tuple(i for i, c in columns if c.role == "json")
+    dropped = () if keeps_files else tuple(i for i, c in columns if c.role == "file")
+    children = tuple(make_plan(redactor, child) for child in table.children)
+    repeated = tuple(i for i, c in enumerate(children) if not (c.has_payload or c.dropped))
+    secret_places = [child.secrets for child in children]
+    return Plan(
+        table=table,
+        secrets=_find_secrets(table),
+        texts=texts,
+        lists=lists,
+        jsons=jsons,
+        dropped=dropped,
+        pick_texts=_make_picker(texts),
+        pick_jsons=_make_picker(jsons),
+        has_payload=bool(texts or lists or jsons),
+        children=children,
+        repeated=repeated,
+        unique=tuple(i for i in range(len(children)) if i not in repeated),
+        deep=tuple(i for i, child in enumerate(children) if child.has_payload),
+        fingerprint_repeated=lru_cache(CACHED_ROWS_MAX)(
+            partial(fingerprint_tables, redactor.key, secret_places, repeated)
+        ),
+    )
+
+
+def _find_secrets(table: Table) -> tuple[SecretPlace, ...]:
+    names = [column.name for column in table.columns]
+    return tuple(
+        (place, None if column.label is None else names.index(column.label))
+        for place, column in enumerate(table.columns)
+        if column.role == "secret"
+    )
+
+
+def _make_picker(places: tuple[int, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: tuple([row[place] for place in places])

@@ -1,0 +1,144 @@
+"""One record, looked through with care."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import msgspec
+
+from etl.redact.echoes import Needles, has_echo, list_needles, mask_echoes
+from etl.redact.fingerprint import describe_text, make_fingerprint
+from etl.redact.names import classify_field, may_name_secret
+from etl.redact.payload import edit_leaves, looks_like_json, redact_names
+from etl.redact.plan import Plan, Redactor
+from etl.redact.shapes import (
+    may_hold_connection,
+    may_hold_token,
+    replace_connection_passwords,
+    replace_tokens,
+)
+from etl.redact.typed import Row
+
+Kind = Literal["json", "text", "extra"]
+Edit = Callable[[str, Kind], str]
+
+
+@dataclass(slots=True)
+class Work:
+    """A record on its way: its rows, its unknown fields, the secrets found and replaced so far."""
+
+    row: Row
+    children: tuple[list[Row], ...]
+    extra: str | None
+    secrets: tuple[str, ...] = ()
+    count: int = 0
+
+
+def redact_names_in(redactor: Redactor, plan: Plan, work: Work) -> None:
+    """What stands below a key name that means a secret."""
+    map_payload(plan, work, partial(_redact_names, redactor.key, work))
+
+
+def redact_shapes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
+    """Passwords of connection strings and, where asked for, tokens of a known shape."""
+    map_payload(plan, work, partial(_redact_shapes, redactor, work))
+
+
+def redact_echoes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
+    """The record's own secrets, wherever they come back."""
+    needles = list_needles(redactor.key, work.secrets)
+    map_payload(plan, work, partial(_redact_echoes, needles, work))
+
+
+def describe_payload_in(redactor: Redactor, plan: Plan, work: Work) -> None:
+    """Size and keyed hash in place of each text."""
+    map_payload(plan, work, partial(_describe, redactor.key))
+
+
+def map_payload(plan: Plan, work: Work, edit: Edit) -> None:
+    """Edit each text and JSON of a record."""
+    work.row = _map_row(plan, work.row, edit)
+    if work.children:
+        children = list(work.children)
+        for place in plan.deep:
+            children[place] = [_map_row(plan.children[place], r, edit) for r in children[place]]
+        work.children = tuple(children)
+    if work.extra is not None:
+        work.extra = edit(work.extra, "extra")
+
+
+def _map_row(plan: Plan, row: Row, edit: Edit) -> Row:
+    values = list(row)
+    for place in plan.texts:
+        if values[place]:
+            values[place] = edit(values[place], "text")
+    for place in plan.lists:
+        if values[place]:
+            values[place] = [text and edit(text, "text") for text in values[place]]
+    for place in plan.jsons:
+        if values[place]:
+            values[place] = edit(values[place], "json")
+    return tuple(values)
+
+
+def _redact_names(key: bytes, work: Work, text: str, kind: Kind) -> str:
+    if kind == "extra":
+        edited = redact_names(key, text, classify_field)
+    elif may_name_secret(text) if kind == "json" else looks_like_json(text):
+        edited = redact_names(key, text)
+    else:
+        return text
+    work.count += edited.count
+    work.secrets += tuple(edited.secrets)
+    return edited.text
+
+
+def _redact_shapes(redactor: Redactor, work: Work, text: str, kind: Kind) -> str:
+    """Passwords of connection strings and, where asked for, tokens of a known shape."""
+
+    def replace(secret: str) -> str:
+        work.secrets += (secret,)
+        work.count += 1
+        return make_fingerprint(redactor.key, secret)
+
+    def mask(part: str) -> str:
+        safe = replace_connection_passwords(part, replace)
+        return replace_tokens(safe, replace) if redactor.detect_secrets else safe
+
+    if may_hold_connection(text) or (redactor.detect_secrets and may_hold_token(text)):
+        return mask(text) if kind == "text" else edit_leaves(text, mask)
+    return text
+
+
+def _redact_echoes(needles: Needles, work: Work, text: str, kind: Kind) -> str:
+    """The record's own secrets, wherever they come back."""
+
+    def mask(part: str) -> str:
+        safe, count = mask_echoes(needles, part)
+        work.count += count
+        return safe
+
+    if kind == "text":
+        return mask(text) if has_echo(needles, text) else text
+    if "\\" in text:
+        is_found = needles.is_escaped or "\\u00" in text or has_echo(needles, text)
+        return edit_leaves(text, mask) if is_found else text
+    if not has_echo(needles, text):
+        return text
+    return mask(text) if needles.is_simple else edit_leaves(text, mask)
+
+
+def _describe(key: bytes, text: str, kind: Kind) -> str:
+    """Size and keyed hash in place of a text; of unknown fields, one for each."""
+    if kind != "extra":
+        return describe_text(key, text)
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return describe_text(key, text)
+    described = [
+        f"{msgspec.json.encode(path).decode()}:{describe_text(key, bytes(raw).decode())}"
+        for path, raw in fields.items()
+    ]
+    return "{" + ",".join(described) + "}"

@@ -1,0 +1,145 @@
+"""Secrets known by their shape: passwords in connection strings, tokens of well-known issuers.
+
+Connection strings are always looked for. Token shapes are looked for where a source asks for it
+(`detect_secrets`), and in every line that goes to a log.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from etl.redact.echoes import list_forms
+from etl.redact.fingerprint import is_fingerprint
+from etl.redact.names import Secrecy, classify_name
+
+MASK = "***"
+MASKED_LEAST_CHARS = 4
+"""A given secret shorter than this is no secret; masking it would make lines unreadable."""
+
+_CONNECTION = re.compile(
+    r"(?P<before>:(?://|\\/\\/)[^\s:/?#\"'<>@\\]*:)"
+    r"(?P<secret>[^\s\"'<>\\/?#]+|(?!\d{1,5}[/?#])[^\s\"'<>\\@]+)(?=@)"
+)
+"""`scheme://user:password@host`, the password possibly with characters that should be escaped."""
+
+_find_connection = re.compile(r":(?://|\\/\\/)[^\s:/?#\"<>@]*:[^\s\"<>]*@").search
+
+_PLACEHOLDER = re.compile(r"[$%#]?\{.*\}|%\(?\w*\)?s|\$\w+|\*+|x+|<.*>|\[.*\]")
+
+_SCHEME = re.compile(
+    r"(?P<before>\b(?:bearer|basic|token)\s+)(?P<secret>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE
+)
+
+_ASSIGNMENT = re.compile(
+    r"(?P<name>[A-Za-z][\w.-]*)(?P<between>[\"']?\s*[:=]\s*[\"']?)(?P<secret>[^\s\"'&,;{}\[\]()]+)"
+)
+
+_TOKENS: tuple[tuple[str, str, str], ...] = (
+    ("K", "AKIA", r"AKIA[A-Z0-9]{16}"),
+    ("S", "ASIA", r"ASIA[A-Z0-9]{16}"),
+    ("_", "gh", r"gh[pousr]_[A-Za-z0-9]{30,255}"),
+    ("_", "github_pat_", r"github_pat_[A-Za-z0-9_]{22,255}"),
+    ("-", "glpat-", r"glpat-[A-Za-z0-9_.-]{20,}"),
+    ("x", "xox", r"xox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    ("x", "xapp-", r"xapp-[A-Za-z0-9-]{10,}"),
+    ("_", "k_live_", r"[sr]k_live_[A-Za-z0-9]{16,}"),
+    ("_", "k_test_", r"[sr]k_test_[A-Za-z0-9]{16,}"),
+    ("_", "whsec_", r"whsec_[A-Za-z0-9+/=]{24,}"),
+    ("-", "sk-", r"sk-[A-Za-z0-9_-]{20,}"),
+    ("z", "AIza", r"AIza[A-Za-z0-9_-]{35}"),
+    ("y", "ya29.", r"ya29\.[A-Za-z0-9_-]{20,}"),
+    ("X", "GOCSPX-", r"GOCSPX-[A-Za-z0-9_-]{20,}"),
+    ("J", "eyJ", r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)+"),
+    ("G", "SG.", r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    ("_", "npm_", r"npm_[A-Za-z0-9]{36}"),
+    ("-", "pypi-", r"pypi-[A-Za-z0-9_-]{50,}"),
+    ("_", "hf_", r"hf_[A-Za-z0-9]{30,}"),
+    ("_", "dop_v1_", r"dop_v1_[0-9a-f]{64}"),
+    ("_", "shp", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
+    ("_", "gsk_", r"gsk_[A-Za-z0-9]{40,}"),
+    ("v", "hvs.", r"hvs\.[A-Za-z0-9_-]{24,}"),
+    ("K", "AccountKey=", r"(?<=AccountKey=)[A-Za-z0-9+/=]{40,}"),
+    (
+        "K",
+        "PRIVATE KEY-----",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z ]*-----)?",
+    ),
+)
+"""A letter that must be there, the text that must be there, the whole shape."""
+
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?:" + "|".join(shape for _, _, shape in _TOKENS) + ")", re.DOTALL
+)
+_HINTS = tuple((letter, hint) for letter, hint, _ in _TOKENS)
+
+
+def may_hold_connection(text: str) -> bool:
+    """Whether a text can hold a connection string: a fast first test."""
+    return "@" in text and _find_connection(text) is not None
+
+
+def may_hold_token(text: str) -> bool:
+    """Whether a text can hold a token of a known shape: a fast first test.
+
+    The single letter stands before the word because looking for it costs a fraction.
+    """
+    for letter, hint in _HINTS:  # noqa: SIM110
+        if letter in text and hint in text:
+            return True
+    return False
+
+
+def replace_connection_passwords(text: str, replace: Callable[[str], str]) -> str:
+    """The text with the password of each connection string replaced."""
+
+    def edit(match: "re.Match[str]") -> str:
+        secret = match["secret"]
+        if _PLACEHOLDER.fullmatch(secret) or is_fingerprint(secret):
+            return match[0]
+        return match["before"] + replace(secret)
+
+    return _CONNECTION.sub(edit, text) if may_hold_connection(text) else text
+
+
+def list_connection_passwords(text: str) -> list[str]:
+    """The passwords of the connection strings in a text."""
+    found: list[str] = []
+    replace_connection_passwords(text, lambda secret: found.append(secret) or secret)  # type: ignore[func-returns-value]
+    return found
+
+
+def replace_tokens(text: str, replace: Callable[[str], str]) -> str:
+    """The text with each token of a known shape replaced."""
+    return _TOKEN.sub(lambda match: replace(match[0]), text) if may_hold_token(text) else text
+
+
+def mask_line(text: str, secrets: Iterable[str] = ()) -> str:
+    """A line for a log or an error, without the given secrets and what looks like one.
+
+    Ids of requests and errors stay: they are what a report to the vendor needs.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= MASKED_LEAST_CHARS:
+            for form in list_forms(secret):
+                text = text.replace(form, MASK)
+    text = replace_connection_passwords(text, lambda secret: MASK)
+    text = _SCHEME.sub(_mask_credentials, text)
+    text = replace_tokens(text, lambda secret: MASK)
+    return _ASSIGNMENT.sub(_mask_assignment, text)
+
+
+def _mask_credentials(match: "re.Match[str]") -> str:
+    return match[0] if _is_word(match["secret"]) else match["before"] + MASK
+
+
+def _mask_assignment(match: "re.Match[str]") -> str:
+    """`password=…`, but not a sentence such as `invalid token: expired`."""
+    secret = match["secret"]
+    is_quoted = match["between"][-1] in "\"'"
+    is_secret = classify_name(match["name"]) is Secrecy.SECRET
+    if not is_secret or secret == MASK or (_is_word(secret) and not is_quoted):
+        return match[0]
+    return match["name"] + match["between"] + MASK
+
+
+def _is_word(text: str) -> bool:
+    return text.isalpha() and (text.islower() or text.istitle())
