@@ -160,7 +160,7 @@ def select_sources(config: Config, names: Sequence[str]) -> tuple[SourceConfig, 
     known = [source.name for source in config.sources]
     for name in names:
         if name not in known:
-            raise ConfigError(f"{config.file}: there is no source {name!r}; {suggest(name, known)}")
+            raise ConfigError(f'{config.file}: there is no source "{name}"; {suggest(name, known)}')
     return tuple(source for source in config.sources if not names or source.name in names)
 
 
@@ -215,7 +215,7 @@ def _check_timezone(place: Place, name: str) -> None:
         known = sorted(available_timezones())
         if known and name != "UTC":
             meant = hint(name, known)
-            raise place.refuse(f"found {name!r}, expected a time zone such as UTC{meant}") from None
+            raise place.refuse(f'found "{name}", expected a time zone such as UTC{meant}') from None
 
 
 def _read_notify(place: Place, tables: FileTable) -> NotifyTable:
@@ -284,7 +284,10 @@ def _read_kind(place: Place, table: dict[str, Any]) -> str:
 
 
 def _check_options(place: Place, kind: str, options: Any) -> None:
-    """What a kind checks itself: the module's `check_options`, where it has one."""
+    """What a kind checks itself: the module's `check_options`, where it has one.
+
+    Its messages begin with the path of the key.
+    """
     from etl.sources import SOURCES
 
     check = getattr(SOURCES[kind], "check_options", None)
@@ -293,7 +296,8 @@ def _check_options(place: Place, kind: str, options: Any) -> None:
     try:
         check(options)
     except ValueError as error:
-        raise place.refuse(str(error)) from None
+        key, _, reason = str(error).partition(": ")
+        raise place.at(key).refuse(reason) from None
 
 
 def _read_base_url(place: Place, kind: str, base_url: str | None) -> str:

@@ -120,7 +120,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean …?` where a known name is close; nothing otherwise."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def join_names(names: Iterable[str]) -> str:

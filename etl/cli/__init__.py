@@ -1,11 +1,21 @@
 """The commands: the only place that prints and exits.
 
 shell      what all of them share: the world outside, common options, what is said on stderr
+options    times and durations on the command line
+COMMANDS   one small module each, with the click command in `command`; loaded when it is called
+
+job        a sync from beginning to end                     sync, demo
+plan       what a sync would walk                           sync --plan
+checks     what is looked at, each with what was found      check
+statuses   streams as a table, as JSON, as a verdict        status
+results    SQL of the user and its rows                     query
+demo_tables   what failed and how long it took              demo
+
 lock       one sync per store
-opening    the store as the commands open it: with its schema, views and key
+opening    the store with its schema, views and key
+stopping   signals end a sync in order
 progress   how far a sync has come, on a terminal
 render     tables, bars, numbers and times for people
-COMMANDS   one module each, with the click command in `command`; loaded when it is called
 """
 
 import importlib
@@ -17,7 +27,6 @@ import click
 
 from etl.cli.shell import Shell, explain_usage, fail, shared_options
 from etl.errors import ConfigError, EtlError
-from etl.toml import suggest
 
 COMMANDS = ("demo", "init", "check", "sync", "fetch", "status", "query", "views")
 INTERRUPTED = 130
@@ -39,9 +48,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        from etl.toml import suggest
+
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(
-                f"there is no command {args[0]!r}; {suggest(args[0], COMMANDS)}", ctx
+                f'there is no command "{args[0]}"; {suggest(args[0], COMMANDS)}', ctx
             )
         return super().resolve_command(ctx, args)
 

@@ -170,7 +170,7 @@ def serve(shell: Shell, settings: "DemoSettings", port: int) -> int:
 
 def sync_demo(shell: Shell, file: Path, settings: "DemoSettings", port: int) -> int:
     """Start the server, sync each of its platforms that this program knows, stop the server."""
-    from etl.cli.sync import Wish, run_sync
+    from etl.cli.job import Wish, run_sync
     from etl.config import load_config
 
     shell.environ = {**os.environ, TOKEN_VARIABLE: settings.token}

@@ -3,7 +3,6 @@
 import click
 
 from etl.cli.shell import Shell, pass_shell, shared_options
-from etl.config import load_config, resolve_token, select_sources
 
 
 @click.command()
@@ -17,8 +16,9 @@ def command(shell: Shell, source: str, record_ids: tuple[str, ...]) -> int:
     What is known to be complete is not touched. An id of Airflow is DAG/RUN, or
     DAG/RUN/TASK/MAP_INDEX.
     """
+    from etl.cli.job import report
     from etl.cli.opening import prepare_store
-    from etl.cli.sync import report
+    from etl.config import load_config, resolve_token, select_sources
     from etl.sync.fetch import fetch_records
     from etl.sync.run import Surroundings
 

@@ -27,10 +27,15 @@ path = "executions.duckdb"          # relative to this file
 # token_env = "FOUNDRY_TOKEN"
 # resources = ["ri.function-registry.main.function.00000000-0000-0000-0000-000000000000"]
 
+# where = { type = "eq", field = "status", value = "FAILED" }   # only these executions
+# window_days = 30                  # how much time one list covers
+
 # [sources.workflows]
 # kind = "b3os"
-# base_url = "https://b3os.example.com"
-# token_env = "B3OS_TOKEN"
+# token_env = "B3OS_API_KEY"
+# runs = true                       # also those that nobody started from outside
+# events = true                     # what happened within each; one more request per execution
+# org_id = "your-organization"      # for keys of several organizations
 
 # [sources.airflow]
 # kind = "airflow"

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from etl.cli.shell import Shell
-from etl.config import parse_duration
 
 
 def read_since(
@@ -20,13 +19,13 @@ def read_since(
         time = _parse_time(text, shell)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{text!r} is not a time such as 2026-01-01T00:00:00Z, a date, or a duration ago",
+            f'"{text}" is not a time such as 2026-01-01T00:00:00Z, a date, or a duration ago',
             context,
             parameter,
         ) from None
     if time.tzinfo is None:
         raise click.BadParameter(
-            f"{text!r} has no offset; write {text}Z for UTC", context, parameter
+            f'"{text}" has no offset; write {text}Z for UTC', context, parameter
         )
     return time.astimezone(UTC)
 
@@ -36,6 +35,8 @@ def _parse_time(text: str, shell: Shell) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     if re.match(r"\d{4}-", text):
         return datetime.fromisoformat(text)
+    from etl.config import parse_duration
+
     return shell.clock() - parse_duration(text)
 
 
@@ -43,11 +44,13 @@ def read_duration(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> timedelta | None:
     """`90m`, `24h`, `7d`."""
+    from etl.config import parse_duration
+
     if text is None:
         return None
     try:
         return parse_duration(text)
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is not a duration such as 90m, 24h or 7d", context, parameter
+            f'"{text}" is not a duration such as 90m, 24h or 7d', context, parameter
         ) from None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.shell import Shell, pass_shell, shared_options
-from etl.config import load_store
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def command(
     Try: etl query "FROM failure_rate_daily"
     """
     from etl.cli.results import print_rows, print_statement, run_statements, write_rows
+    from etl.config import load_store
     from etl.store.connect import open_reader
 
     text = read_sql(sql, sql_file)

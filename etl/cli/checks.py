@@ -1,0 +1,151 @@
+"""What `etl check` looks at, each with what was found."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from etl.budget import Budget
+from etl.cli.opening import open_known
+from etl.cli.progress import describe_clock
+from etl.cli.render import format_duration, paint, print_table
+from etl.cli.shell import Shell
+from etl.config import Config, resolve_token
+from etl.coverage import observe_order
+from etl.errors import EtlError, GapTooLarge, StoreError
+from etl.http import Client, open_client
+from etl.records import Gap, Page, SourceConfig, Stream
+from etl.sources import SOURCES, list_tables
+from etl.store.integrity import Finding, check_store, count_clear_secrets
+from etl.store.schema import SCHEMA_VERSION
+
+FIRST_WINDOW = timedelta(days=1)
+WINDOW_MIN = timedelta(minutes=1)
+ORDERS = {
+    "descending": "newest first",
+    "ascending": "oldest first",
+    "unordered": "in no order of time",
+    None: "order not seen",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was looked at: what about it, and what was found or went wrong."""
+
+    subject: str
+    found: str
+    error: EtlError | None = None
+    is_warning: bool = False
+
+
+def check_config(config: Config) -> list[Line]:
+    """What the file says, and what is unwise in it."""
+    names = ", ".join(source.name for source in config.sources)
+    file = str(config.file)
+    warnings = [Line(file, warning, is_warning=True) for warning in config.warnings]
+    return [Line(file, f"sources: {names}"), *warnings]
+
+
+def check_source(shell: Shell, source: SourceConfig, budget: Budget) -> list[Line]:
+    """One line per stream of a source: a page of it, or why there is none."""
+    try:
+        ready = resolve_token(source, shell.environ)
+    except EtlError as error:
+        return [Line(source.name, str(error), error)]
+    lines = []
+    with open_client(
+        ready.name,
+        ready.base_url,
+        ready.token,
+        budget,
+        ready.requests_per_second,
+        shell.transport,
+    ) as client:
+        for stream in SOURCES[ready.kind].list_streams(ready):
+            subject = f"{ready.name}/{stream.name}"
+            try:
+                lines += check_stream(shell, client, ready, stream, subject)
+            except EtlError as error:
+                lines.append(Line(subject, str(error), error))
+    return lines
+
+
+def check_stream(
+    shell: Shell, client: Client, source: SourceConfig, stream: Stream, subject: str
+) -> list[Line]:
+    """What the first page of a stream shows. Raises EtlError."""
+    started_s = time.monotonic()
+    page = fetch_newest_page(shell, client, source, stream)
+    took = format_duration(timedelta(seconds=time.monotonic() - started_s))
+    times = [mark.time for mark in page.marks]
+    order = stream.order or observe_order(None, None, times)
+    found = f"{len(page.records)} records in {took}, {ORDERS[order]}, payloads {source.payloads}"
+    lines = [Line(subject, found)]
+    if page.broken:
+        fault = page.broken[0]
+        text = f"{len(page.broken)} records not understood: {fault.error} at {fault.path}"
+        lines.append(Line(subject, text, is_warning=True))
+    if page.extras:
+        text = f"{len(page.extras)} records with fields this program does not know"
+        lines.append(Line(subject, text, is_warning=True))
+    if page.served_at is not None:
+        warning = describe_clock(shell.clock() - page.served_at)
+        lines += [Line(subject, warning, is_warning=True)] if warning else []
+    return lines
+
+
+def fetch_newest_page(shell: Shell, client: Client, source: SourceConfig, stream: Stream) -> Page:
+    """The first page of the last day, or of a shorter time where a day is too much for the API."""
+    now = shell.clock()
+    window = FIRST_WINDOW
+    while True:
+        gap = Gap(now - window, now, order=stream.order)
+        try:
+            return SOURCES[source.kind].fetch_page(client, source, stream, gap, None)
+        except GapTooLarge:
+            if window < WINDOW_MIN:
+                raise
+            window /= 4
+
+
+def check_the_store(config: Config) -> list[Line]:
+    """What the store is, and each promise that it breaks."""
+    path = config.store.path
+    if not path.exists():
+        return [Line(str(path), "no store yet; the first sync makes it")]
+    redacted = [source.name for source in config.sources if source.payloads != "full"]
+    try:
+        with open_known(config.store) as connection:
+            findings = check_store(connection, list_tables())
+            clear = count_clear_secrets(connection, list_tables(), redacted)
+    except EtlError as error:
+        return [Line(str(path), str(error), error)]
+    lines = [Line(str(path), describe_store(path, findings))]
+    for finding in findings:
+        if finding.broken:
+            text = f"{finding.promise}: broken by {finding.broken} rows"
+            lines.append(Line(str(path), text, StoreError(f"{path}: {text}")))
+    if clear:
+        text = f'{clear} secrets stand in it unredacted, from when payloads was "full"'
+        lines.append(Line(str(path), text, is_warning=True))
+    return lines
+
+
+def describe_store(path: Path, findings: Sequence[Finding]) -> str:
+    kept = sum(not finding.broken for finding in findings)
+    promises = f"{kept} of {len(findings)} promises kept"
+    return f"schema version {SCHEMA_VERSION}, {path.stat().st_size / 1e6:.1f} MB, {promises}"
+
+
+def print_lines(lines: Sequence[Line]) -> None:
+    def paint_mark(line: Line) -> Any:
+        if line.error is not None:
+            return paint("failed", "bad")
+        return paint("note", "dim") if line.is_warning else paint("ok", "good")
+
+    print_table(
+        ("", "what", "found"), [(paint_mark(line), line.subject, line.found) for line in lines]
+    )

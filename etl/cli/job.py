@@ -1,0 +1,124 @@
+"""A sync from beginning to end: lock, store, signals, progress, and what became of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from etl.cli.lock import hold_lock
+from etl.cli.opening import prepare_store
+from etl.cli.progress import ClockWatch, show_progress
+from etl.cli.shell import Shell, fail, say
+from etl.cli.stopping import stop_on_signals
+from etl.config import Config, resolve_token
+from etl.errors import EtlError
+from etl.records import SourceConfig
+from etl.sync.load import BatchLimits
+from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
+from etl.sync.walk import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked of a sync. `totals`: the records to expect by source, where known."""
+
+    max_seconds: float | None = None
+    max_pages: int | None = None
+    is_full: bool = False
+    is_json: bool = False
+    totals: Mapping[str, int] = field(default_factory=dict)
+
+
+def run_sync(shell: Shell, config: Config, sources: Sequence[SourceConfig], wish: Wish) -> int:
+    """Sync these sources, say what became of them, and return the exit code."""
+    ready = [resolve_token(source, shell.environ) for source in sources]
+    budget = shell.start_budget(wish.max_seconds)
+    watch = ClockWatch(shell.clock)
+    with (
+        stop_on_signals(budget) as caught,
+        hold_lock(config.store.path, shell.clock()),
+        show_progress(shell, wish.totals) as show,
+    ):
+        open_store, key = prepare_store(config.store, budget)
+
+        def on_step(source: str, step: Step) -> None:
+            watch(source, step)
+            show(source, step)
+
+        around = Surroundings(
+            open_store,
+            key,
+            budget,
+            shell.clock,
+            shell.transport,
+            limits=BatchLimits(config.sync.batch_rows, config.sync.batch_seconds),
+            on_step=on_step,
+        )
+        results = sync_sources(ready, around, Extent(wish.max_pages, wish.is_full))
+    for source, warning in watch.list_warnings():
+        say(shell, "warning", warning, source=source)
+    return report(shell, results, caught.exit_code, wish.is_json)
+
+
+def report(shell: Shell, results: Sequence[SourceResult], signal_code: int, is_json: bool) -> int:
+    """Say what became of each source; the exit code: the smallest that is not 0."""
+    for result in results:
+        for error in unique_errors(result.errors):
+            fail(shell, error, source=result.source)
+        quarantined = sum(run.rows_quarantined for run in result.runs)
+        if quarantined and not any(error.exit_code == 7 for error in result.errors):
+            say(
+                shell,
+                "warning",
+                f"{result.source}: {quarantined} records could not be understood; see: "
+                'etl query "FROM etl.quarantine"',
+                source=result.source,
+            )
+        say(shell, "info", describe_result(result), source=result.source)
+    codes = [error.exit_code for result in results for error in result.errors]
+    exit_code = min([code for code in (*codes, signal_code) if code], default=0)
+    if is_json:
+        click.echo(json.dumps(build_summary(results, exit_code), indent=2))
+    return exit_code
+
+
+def unique_errors(errors: Sequence[EtlError]) -> list[EtlError]:
+    """Streams of one source fail with the same words: once is enough."""
+    return list({str(error): error for error in errors}.values())
+
+
+def describe_result(result: SourceResult) -> str:
+    """One line about one source."""
+    new, changed, unchanged, pages = (
+        sum(getattr(run, name) for run in result.runs)
+        for name in ("rows_new", "rows_changed", "rows_unchanged", "pages")
+    )
+    line = f"{result.source}: {new} new, {changed} changed, {unchanged} unchanged; {pages} pages"
+    return f"{line}; stopped in order, the next run goes on" if result.is_stopped else line
+
+
+def build_summary(results: Sequence[SourceResult], exit_code: int) -> dict[str, Any]:
+    """What `--json` prints: a run row per stream, the errors per source."""
+    return {
+        "exit_code": exit_code,
+        "sources": [
+            {
+                "source": result.source,
+                "exit_code": min((e.exit_code for e in result.errors), default=0),
+                "is_stopped": result.is_stopped,
+                "errors": [str(error) for error in unique_errors(result.errors)],
+                "streams": [_to_json(asdict(run)) for run in result.runs],
+            }
+            for result in results
+        ],
+    }
+
+
+def _to_json(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
