@@ -2,8 +2,8 @@
 WITH runs AS (
     SELECT
         *,
-        -- Clocks of several machines: a time before its cause is no measurement.
-        CASE WHEN duration_s BETWEEN 0 AND 1e12 THEN duration_s END AS valid_duration_s,
+        -- What is negative, or longer than a century, is no measurement.
+        CASE WHEN duration_s BETWEEN 0 AND 3_155_760_000 THEN duration_s END AS valid_duration_s,
         CASE
             WHEN start_date >= queued_at THEN epoch_us(start_date) - epoch_us(queued_at)
         END AS queue_us
@@ -37,6 +37,7 @@ SELECT
     CAST(NULL AS BIGINT) AS attempt,
     first_synced_at,
     synced_at,
+    dag_versions ->> '$[#-1].version_number' AS version,
     -- Each scheduled run is for a date of its own; a manual one is told by what it was given.
     CASE
         WHEN conf IS NOT NULL THEN hash(

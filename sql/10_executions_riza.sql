@@ -19,7 +19,9 @@ WITH judged AS (
             stdout,
             stderr
         ) AS payload,
-        CASE WHEN duration_ms >= 0 THEN duration_ms END AS valid_duration_ms,
+        -- What is negative, or longer than a century, is no measurement.
+        CASE WHEN duration_ms BETWEEN 0 AND 3_155_760_000_000 THEN duration_ms END
+            AS valid_duration_ms,
         right(stderr, 8000) AS stderr_end
     FROM riza.executions
 ),
@@ -62,7 +64,7 @@ SELECT
     type,
     language,
     started_at,
-    TRY(make_timestamptz(epoch_us(started_at) + 1000 * valid_duration_ms)) AS ended_at,
+    make_timestamptz(epoch_us(started_at) + 1000 * valid_duration_ms) AS ended_at,
     valid_duration_ms AS duration_ms,
     CAST(NULL AS BIGINT) AS queue_ms,
     outcome,
@@ -86,6 +88,7 @@ SELECT
     CAST(NULL AS BIGINT) AS attempt,
     first_synced_at,
     synced_at,
+    revision_id AS version,
     -- What payloads = "none" left out cannot be told to be the same.
     CASE
         WHEN code IS NOT NULL OR input IS NOT NULL

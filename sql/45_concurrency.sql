@@ -36,33 +36,35 @@ pieces AS (
     WHERE first_hour < last_hour
 ),
 
--- A sweep through the hour: an end makes room before a start at the same time takes it.
-events AS (
-    SELECT source, hour, 2 * since_us + 1 AS place FROM pieces
-    UNION ALL
-    SELECT source, hour, 2 * until_us AS place FROM pieces
-),
-
-ranked AS (
+-- The ends and starts of an hour in one list; an end makes room before a start at the same time
+-- takes it.
+swept AS (
     SELECT
         source,
         hour,
-        place,
-        row_number() OVER (PARTITION BY source, hour ORDER BY place) AS events,
-        row_number() OVER (PARTITION BY source, hour, place % 2 ORDER BY place) AS starts
-    FROM events
+        list_sort(list_concat(list(2 * since_us + 1), list(2 * until_us))) AS places,
+        sum(until_us - since_us) / 3.6e9 AS mean_running
+    FROM pieces
+    GROUP BY source, hour
 ),
 
 hours AS (
     SELECT
         source,
         make_timestamptz(3_600_000_000 * hour) AS hour,
-        make_timestamptz(3_600_000_000 * (hour + 1)) AS until,
-        -- At a start, what is not a start among the events so far is an end.
-        max(starts - (events - starts)) FILTER (place % 2 = 1) AS max_running,
-        sum(CASE WHEN place % 2 = 0 THEN place / 2 ELSE -(place // 2) END) / 3.6e9 AS mean_running
-    FROM ranked
-    GROUP BY source, ranked.hour
+        make_timestamptz(3_600_000_000 * (swept.hour + 1)) AS until,
+        -- The n-th start, at place p, comes after n - 1 starts and p - n ends.
+        list_max(list_transform(
+            list_filter(
+                list_transform(
+                    places, lambda place, rank: CASE WHEN place % 2 = 1 THEN rank END
+                ),
+                lambda rank: rank IS NOT NULL
+            ),
+            lambda rank, starts: starts - (rank - starts)
+        )) AS max_running,
+        mean_running
+    FROM swept
 )
 
 SELECT

@@ -1,0 +1,100 @@
+-- The executions of B3OS, and its other runs, in the words every platform shares.
+WITH listed AS (
+    SELECT
+        source,
+        stream,
+        id AS execution_id,
+        workflow_id AS name,
+        nullif(initiated_by_type, '') AS type,
+        created_at,
+        started_at,
+        finished_at,
+        status,
+        nullif(status_reason, '') AS message,
+        request_payload,
+        response_payload,
+        CAST(NULL AS VARCHAR) AS version,
+        first_synced_at,
+        synced_at
+    FROM b3os.executions
+    UNION ALL BY NAME
+    SELECT
+        source,
+        stream,
+        id AS execution_id,
+        workflow_id AS name,
+        nullif(trigger_source, '') AS type,
+        started_at,
+        finished_at,
+        status,
+        nullif(summary, '') AS message,
+        CAST(workflow_version AS VARCHAR) AS version,
+        first_synced_at,
+        synced_at
+    FROM b3os.runs AS runs
+    -- An execution's own run is that execution; rehearsals are none.
+    ANTI JOIN b3os.executions AS executions
+        ON executions.source = runs.source AND executions.run_id = runs.id
+    WHERE
+        NOT coalesce(is_simulation, FALSE)
+        AND NOT coalesce(is_dust_test, FALSE)
+),
+
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN status IN ('workflow_succeeded', 'success') THEN 'success'
+            WHEN status IN ('workflow_failed', 'failure') THEN 'failure'
+            WHEN status IN ('workflow_partial', 'partial') THEN 'failure'
+            WHEN status IN ('workflow_cancelled', 'cancelled') THEN 'cancellation'
+            WHEN status IN ('awaiting_payment', 'payment_confirmed') THEN 'running'
+            WHEN status IN ('workflow_queued', 'workflow_running', 'workflow_waiting')
+                THEN 'running'
+            WHEN status IN ('running', 'waiting') THEN 'running'
+            ELSE 'unknown'
+        END AS outcome,
+        -- One that runs again after a retry still has the time at which it had finished before.
+        CASE WHEN outcome <> 'running' THEN finished_at END AS ended_at,
+        epoch_us(ended_at) - epoch_us(started_at) AS duration_us,
+        epoch_us(started_at) - epoch_us(created_at) AS queue_us
+    FROM listed
+)
+
+SELECT
+    source,
+    'b3os' AS kind,
+    stream,
+    execution_id,
+    name,
+    type,
+    CAST(NULL AS VARCHAR) AS language,
+    -- One that waits, or was given up before it began, stands where it was made.
+    coalesce(started_at, created_at) AS started_at,
+    ended_at,
+    -- Clocks of several machines: what is negative, or longer than a century, is no measurement.
+    CASE
+        WHEN duration_us BETWEEN 0 AND 3_155_760_000_000_000
+            THEN CAST(round(duration_us / 1e3) AS BIGINT)
+    END AS duration_ms,
+    CASE WHEN queue_us >= 0 THEN CAST(round(queue_us / 1e3) AS BIGINT) END AS queue_ms,
+    outcome,
+    CASE WHEN outcome = 'failure' THEN status END AS error_type,
+    CASE WHEN outcome = 'failure' THEN left(message, 1000) END AS error_message,
+    CAST(NULL AS BIGINT) AS exit_code,
+    status AS source_status,
+    CAST(NULL AS BIGINT) AS attempt,
+    first_synced_at,
+    synced_at,
+    version,
+    CASE WHEN request_payload IS NOT NULL THEN hash(name, request_payload) END AS work_id,
+    strlen(request_payload) AS input_bytes,
+    strlen(response_payload) AS output_bytes,
+    (
+        strlen(concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)))
+        - strlen(replace(
+            concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)),
+            'hmac:', ''
+        ))
+    ) // 5 AS redactions
+FROM judged

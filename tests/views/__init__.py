@@ -1,0 +1,1 @@
+"""Every view against an independent computation over the same rows."""
