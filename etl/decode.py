@@ -8,14 +8,21 @@ cannot be understood is kept as it came with the path of the fault.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from etl.records import Broken
 
 T = TypeVar("T")
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a BIGINT column can hold: a larger number breaks its record, not the batch."""
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment: a time that does not say its offset is none."""
 
 NESTING_MAX = 100
 """Deeper JSON is kept as a string: decoders give up at about a thousand."""

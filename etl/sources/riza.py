@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType, structs
 
-from etl.decode import Decoded, absent, decode_records, read_json
+from etl.decode import Decoded, Int64, Time, absent, decode_records, read_json
 from etl.errors import PositionLost, RequestRefused, SourceError
 from etl.http import Answer, Client, fetch
 from etl.records import Column, Flat, Gap, Mark, Page, SourceConfig, Stream, Table
@@ -23,7 +23,8 @@ BASE_URL = "https://api.riza.io"
 PATH = "/v1/executions"
 LOOKBACK = timedelta(minutes=10)
 PAGE_SIZE_MAX = 100
-MISSES = "executions listed but not found by id, in a row"
+HITS = "whether an execution was found by id"
+MISSES = "executions listed but not found by id"
 MISSES_MAX = 3
 
 ENV = Table(
@@ -133,8 +134,8 @@ class File(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    execution_timeout: int | None = None
-    memory_size: int | None = None
+    execution_timeout: Int64 | None = None
+    memory_size: Int64 | None = None
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -155,10 +156,10 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 class Result(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: str | None = None
-    exit_code: int | None = None
+    exit_code: Int64 | None = None
     stdout: str | None = None
     stderr: str | None = None
-    duration: int | None = None
+    duration: Int64 | None = None
 
 
 class Response(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -168,10 +169,10 @@ class Response(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     output_status: str | None = None
     execution: Result | None = None
     id: str | None = None
-    exit_code: int | None = None
+    exit_code: Int64 | None = None
     stdout: str | None = None
     stderr: str | None = None
-    duration: int | None = None
+    duration: Int64 | None = None
 
 
 class Details(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -183,10 +184,10 @@ class Details(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 class Execution(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: str
-    started_at: datetime
+    started_at: Time
     language: str | None = None
-    duration: int | None = None
-    exit_code: int | None = None
+    duration: Int64 | None = None
+    exit_code: Int64 | None = None
     details: Details | UnsetType | None = UNSET
 
 
@@ -322,8 +323,7 @@ def _fetch_list(client: Client, config: SourceConfig, after: str | None) -> _Lis
         raise PositionLost(str(error)) from error
     if not listed.ids and listed.size >= limit:
         raise SourceError(f"{client.source}: GET {PATH}: a whole page of records without an id")
-    records = [_complete(client, record) for record in listed.decoded.records]
-    decoded = replace(listed.decoded, records=records)
+    decoded = _complete(client, listed.decoded)
     return replace(listed, decoded=decoded, is_short=listed.size < limit)
 
 
@@ -346,21 +346,41 @@ def _find_id(raw: Raw) -> str | None:
         return None
 
 
-def _complete(client: Client, record: Execution) -> Execution:
-    """The record with its details, retrieved if the list left them out.
+def _complete(client: Client, decoded: Decoded[Execution]) -> Decoded[Execution]:
+    """The records with their details, retrieved where the list left them out.
+
+    Details that cannot be understood are set aside, and the record is kept as it was listed.
+    """
+    if all(record.details is not UNSET for record in decoded.records):
+        return decoded
+    records, extras, broken = list(decoded.records), dict(decoded.extras), list(decoded.broken)
+    for place, listed in enumerate(records):
+        found = _find_whole(client, listed.id) if listed.details is UNSET else None
+        if found is None:
+            continue
+        broken += found.broken
+        for whole in found.records:
+            records[place] = structs.replace(whole, id=listed.id, started_at=listed.started_at)
+            if found.extras:
+                extras[place] = found.extras[0]
+    return Decoded(records, extras, broken)
+
+
+def _find_whole(client: Client, execution_id: str) -> Decoded[Execution] | None:
+    """An execution as its own address shows it; None if it is not there (any more).
 
     A server that lists executions and knows none of them by id is not asked for ever.
     """
     misses = client.learned.get(MISSES, 0)
-    if record.details is not UNSET or misses >= MISSES_MAX:
-        return record
+    if misses >= MISSES_MAX and not client.learned.get(HITS):
+        return None
     try:
-        decoded = _retrieve(client, record.id)
+        found = _retrieve(client, execution_id)
     except PositionLost:
         client.learned[MISSES] = misses + 1
-        return record
-    client.learned[MISSES] = 0
-    return decoded.records[0] if decoded.records else record
+        return None
+    client.learned[HITS] = 1
+    return found
 
 
 def _retrieve(client: Client, execution_id: str) -> Decoded[Execution]:

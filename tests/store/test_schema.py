@@ -98,7 +98,7 @@ def test_rows_as_json_keep_their_types() -> None:
             Column("text", "VARCHAR"),
             Column("number", "BIGINT"),
             Column("share", "DOUBLE"),
-            Column("at", "TIMESTAMPTZ"),
+            Column("moment", "TIMESTAMPTZ"),
             Column("body", "JSON"),
             Column("not_given", "VARCHAR"),
         ),
@@ -112,13 +112,19 @@ def test_rows_as_json_keep_their_types() -> None:
             connection,
             table,
             [
-                {"text": 'a"\\\n\x00ü', "number": 2**62, "share": 0.1, "at": NOON, "body": "[1]"},
-                {"text": None, "number": None, "share": None, "at": None, "body": None},
+                {
+                    "text": 'a"\\\n\x00ü',
+                    "number": 2**62,
+                    "share": 0.1,
+                    "moment": NOON,
+                    "body": "[1]",
+                },
+                {"text": None, "number": None, "share": None, "moment": None, "body": None},
             ],
         )
 
         assert read(
-            connection, "SELECT text, number, share, at::VARCHAR, body, not_given FROM t"
+            connection, "SELECT text, number, share, moment::VARCHAR, body, not_given FROM t"
         ) == [
             ('a"\\\n\x00ü', 2**62, 0.1, "2026-03-01 12:00:00+00", "[1]", None),
             (None, None, None, None, None, None),
