@@ -244,9 +244,6 @@ def flatten(details: Any) -> Any:
 
 
 def test_what_programs_gave_and_got_stays_the_text_it_was() -> None:
-    body = (
-        b'{"id": "e", "started_at": "2026-03-01T12:00:00Z", "details": {"request": {"input": %s}}}'
-    )
     text = b'{"b":1.50, "a": 1e400, "b": [100000000000000000000000]}'
 
     flat = riza.flatten(decode(BODY % text))
