@@ -327,8 +327,8 @@ def _build_page(stream: Stream, body: _Body, skipped: int, following: _Position 
         None if following is None else _write_position(following),
         decoded.extras,
         decoded.broken,
-        body.total,
-        body.served_at,
+        total=body.total,
+        served_at=body.served_at,
     )
 
 
