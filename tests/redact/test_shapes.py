@@ -1,0 +1,162 @@
+"""Secrets known by their shape, and lines that may be logged."""
+
+import pytest
+
+from etl.redact import mask_line
+from etl.redact.shapes import (
+    list_connection_passwords,
+    may_hold_token,
+    replace_connection_passwords,
+    replace_tokens,
+)
+
+# In pieces, so that nobody's scanner takes the tests for a leak.
+TOKENS = {
+    "AWS": "AKIA" + "IOSFODNN7EXAMPLE",
+    "AWS, temporary": "ASIA" + "IOSFODNN7EXAMPLE",
+    "GitHub": "ghp_" + "a1B2" * 9,
+    "GitHub, app": "ghs_" + "a1B2" * 9,
+    "GitHub, fine-grained": "github_pat_" + "11AAAAAAA0_" + "a1B2" * 12,
+    "GitLab": "glpat-" + "a1B2c3D4e5F6g7H8i9J0",
+    "Slack": "xoxb-" + "1234567890-abcdefGHIJ",
+    "Slack, app": "xapp-" + "1-A0123-456-abcdef",
+    "Stripe": "sk_live_" + "a1B2" * 6,
+    "Stripe, webhook": "whsec_" + "a1B2" * 8,
+    "OpenAI": "sk-" + "a1B2" * 12,
+    "OpenAI, project": "sk-proj-" + "a1B2_" * 12,
+    "Anthropic": "sk-ant-api03-" + "a1B2-" * 12,
+    "Google": "AIza" + "a1B2c" * 7,
+    "Google, session": "ya29." + "a0AfH6" * 6,
+    "Google, client": "GOCSPX-" + "a1B2" * 7,
+    "JWT": "eyJhbGciOiJI" + "." + "eyJzdWIiOiIx" + "." + "c2lnbmF0dXJl",
+    "SendGrid": "SG." + "a1B2" * 5 + "ab" + "." + "a1B2" * 10,
+    "npm": "npm_" + "a1B2" * 9,
+    "PyPI": "pypi-" + "AgEIcHlwaS5vcmc" * 5,
+    "Hugging Face": "hf_" + "abCD" * 9,
+    "DigitalOcean": "dop_v1_" + "0a" * 32,
+    "Shopify": "shpat_" + "0a" * 16,
+    "Groq": "gsk_" + "a1B2" * 13,
+    "Vault": "hvs." + "a1B2" * 8,
+    "private key": "-----BEGIN RSA PRIVATE"
+    + " KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----",
+}
+
+
+@pytest.mark.parametrize("issuer", TOKENS)
+def test_a_token_of_a_known_shape_is_found_wherever_it_stands(issuer: str) -> None:
+    token = TOKENS[issuer]
+    found: list[str] = []
+
+    def collect(secret: str) -> str:
+        found.append(secret)
+        return "<>"
+
+    for before, after in (("key = '", "'"), ("(", ")"), ("", "\n"), ("x=", ", y")):
+        assert may_hold_token(before + token + after)
+        assert replace_tokens(before + token + after, collect) == f"{before}<>{after}"
+    assert found == [token] * 4
+
+
+def test_the_key_of_an_azure_account_is_found_and_its_name_kept() -> None:
+    key = "a1B2" * 21 + "=="
+
+    text = replace_tokens(f"AccountName=x;AccountKey={key};Endpoint=y", lambda secret: "<>")
+
+    assert text == "AccountName=x;AccountKey=<>;Endpoint=y"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task-management-system-of-the-company",
+        "the disk-utilization-percentage-per-hour",
+        "import hf_hub; sk-learn; eyJ; gh_pages",
+        "def high_light(self): return AKIA",
+        "01JM3JQFH1HW3SKDNEJTJJH740",
+        "c0ffee00-1234-5678-9abc-def012345678",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ],
+)
+def test_words_ids_and_hashes_are_no_tokens(text: str) -> None:
+    assert replace_tokens(text, lambda secret: "<>") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        ("postgres://user:pa55@db:5432/app", "pa55"),
+        ("postgresql+psycopg2://user:pa%40ss@db/app?sslmode=require", "pa%40ss"),
+        ("redis://:pa55@cache:6379/0", "pa55"),
+        ("amqp://user:p@ss@host/v", "p@ss"),
+        ("mongodb+srv://user:pa/55#@host", "pa/55#"),
+        ("http:\\/\\/user:pa55@host", "pa55"),
+        ("see https://user:pa55@host:8080/x.", "pa55"),
+        ('{"dsn": "mysql://root:pa55@db/x"}', "pa55"),
+    ],
+)
+def test_the_password_of_a_connection_string_is_found(text: str, password: str) -> None:
+    assert list_connection_passwords(text) == [password]
+    masked = replace_connection_passwords(text, lambda secret: "<>")
+    assert masked == text.replace(f":{password}@", ":<>@")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:8080/path and someone@example.com",
+        "http://host:8080/someone@example.com",
+        "https://example.com/@user:name",
+        "git@github.com:owner/name.git",
+        "postgres://user@host/db",
+        "f'postgres://{user}:{password}@{host}'",
+        "postgres://user:${DB_PASSWORD}@host",
+        "postgres://user:$DB_PASSWORD@host",
+        "postgres://user:%s@host",
+        "postgres://user:<password>@host",
+        "postgres://user:****@host",
+        "postgres://user:hmac:0123456789abcdef@host",
+        "12:30 @ the office ://",
+    ],
+)
+def test_what_is_no_password_stays(text: str) -> None:
+    assert replace_connection_passwords(text, lambda secret: "<>") == text
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ("riza: token riza_abc123 refused", "riza: token *** refused"),
+        ("retry with Bearer abc.DEF-123456", "retry with Bearer ***"),
+        ("Authorization: Basic dXNlcjpwYXNzd29yZA==", "Authorization: Basic ***"),
+        (
+            "cannot connect to http://u:pw123@proxy:3128",
+            "cannot connect to http://u:***@proxy:3128",
+        ),
+        ('{"password": "hunter2", "user": "u"}', '{"password": "***", "user": "u"}'),
+        ("GET /x?api_key=abc123&page=2", "GET /x?api_key=***&page=2"),
+        ("client_secret=abc-123, next", "client_secret=***, next"),
+        (f"got {TOKENS['GitHub']} here", "got *** here"),
+    ],
+)
+def test_a_line_shows_no_secret(line: str, masked: str) -> None:
+    assert mask_line(line, secrets=("riza_abc123", "")) == masked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "errorInstanceId: 9f4c2f1e-0000-4000-8000-000000000001, requestId: req_01JM3JQFH1HW3SKDNE",
+        "invalid token: expired",
+        "Unexpected token: end of file",
+        "HTTP 401: authentication failed: unauthenticated",
+        "bearer token missing",
+        "max_tokens=4096 is too much",
+        "sources.prod.token_env: the environment variable RIZA_API_KEY is not set",
+    ],
+)
+def test_a_line_keeps_what_helps(line: str) -> None:
+    assert mask_line(line) == line
+
+
+def test_a_given_secret_is_masked_in_its_usual_encodings() -> None:
+    assert mask_line("x a%2Fb%20c-1 y a/b c-1", secrets=("a/b c-1",)) == "x *** y ***"
