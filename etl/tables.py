@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
+from etl.drift import find_drift
 from etl.records import Column, Flat, Table
 
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ _encode = msgspec.msgpack.Encoder().encode
 
 @dataclass(slots=True)
 class PendingRows:
-    """Rows of one table that wait for a commit, by natural key: the last version wins."""
+    """Rows of one table that wait for a commit, by natural key: the last version wins.
+
+    `drift` is what the API does not document of a record, where there is any.
+    """
 
     table: Table
     key_places: tuple[int, ...] = ()
     rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
     children: dict[Key, tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
+    drift: dict[Key, list[tuple[str, str | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.key_places = find_key_places(self.table)
@@ -49,6 +54,9 @@ class PendingRows:
         self.children.pop(key, None)
         if flat.children:
             self.children[key] = flat.children
+        self.drift.pop(key, None)
+        if found := find_drift(self.table, flat, extra):
+            self.drift[key] = found
 
 
 def hash_content(flat: Flat, extra: str | None) -> int:

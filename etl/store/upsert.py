@@ -4,8 +4,9 @@ There is no index. Old versions are looked for by key, and only in the batch's t
 record's time never changes, so that the cost does not grow with the table.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,12 +31,16 @@ from etl.tables import (
 
 @dataclass(slots=True)
 class Fate:
-    """What became of one stream's rows in a batch; `late_from`: the oldest that came late."""
+    """What became of one stream's rows in a batch; `late_from`: the oldest that came late.
+
+    `drift` counts what the API does not document in the rows written, by path and value.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     late_from: datetime | None = None
+    drift: Counter[tuple[str, str | None]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,12 @@ def _judge(
     for key, row in pending.rows.items():
         fate = fates.setdefault(row[STREAM_PLACE], Fate())
         old = stored.get(key)
+        if old is not None and old.content_hash == row[HASH_PLACE]:
+            fate.unchanged += 1
+            continue
+        fate.drift.update(pending.drift.get(key, ()))
         if old is not None:
-            is_same = old.content_hash == row[HASH_PLACE]
-            fate.unchanged += is_same
-            fate.changed += not is_same
+            fate.changed += 1
             continue
         fate.new += 1
         interval = known.get(row[STREAM_PLACE])

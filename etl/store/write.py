@@ -1,6 +1,7 @@
 """One batch into the store: rows, children, ledger, quarantine and counters, or none of them."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -10,6 +11,7 @@ import msgspec
 
 from etl.coverage import Interval, Ledger, Progress, apply_walk
 from etl.records import Table, to_epoch_us
+from etl.store.drift import write_drift
 from etl.store.read import KnownStream, read_ledgers, read_streams
 from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
 from etl.store.upsert import Fate, Stamp, upsert_rows
@@ -110,16 +112,19 @@ def write_batch(
 def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> dict[str, RunRow]:
     runs = dict(batch.runs)
     late_from: dict[str, datetime] = {}
+    drift: Counter[tuple[str, str | None]] = Counter()
     stamp = Stamp(batch.source, batch.run_id, now)
     for pending in batch.pending.values():
         for stream, fate in upsert_rows(connection, pending, stamp, batch.known).items():
             runs[stream] = _count_fate(runs[stream], fate)
+            drift.update(fate.drift)
             if fate.late_from is not None:
                 late_from[stream] = fate.late_from
     for stream, gained_s in _write_walks(connection, batch).items():
         runs[stream] = replace(runs[stream], covered_s=runs[stream].covered_s + gained_s)
     _write_streams(connection, batch, late_from, now)
     _mark_gone(connection, batch, now)
+    write_drift(connection, batch.source, batch.kind, drift, now)
     _write_quarantine(connection, batch, now)
     _write_runs(connection, [run for run in runs.values() if run != batch.written.get(run.stream)])
     return runs

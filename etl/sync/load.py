@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from etl.records import SourceConfig
-from etl.redact import Redactor, make_fingerprint, redact_broken, redact_record
+from etl.redact import Redactor, make_fingerprint, redact_broken, redact_page
 from etl.sources import Source
 from etl.store.connect import Opener
 from etl.store.write import (
@@ -63,15 +63,13 @@ def _add_records(loader: Loader, step: Step) -> None:
     pending = loader.batch.pending.get(table.name)
     if pending is None:
         pending = loader.batch.pending[table.name] = PendingRows(table)
-    flatten, redactor, extras = loader.source.flatten, loader.redactor, step.page.extras
-    redactions = 0
-    for index, record in enumerate(step.page.records):
-        extra = extras[index].decode() if index in extras else None
-        safe = redact_record(redactor, table, flatten(record), extra)
-        redactions += safe.count
-        pending.add(stream, safe.flat, safe.extra)
+    flats = [loader.source.flatten(record) for record in step.page.records]
+    extras = {index: extra.decode() for index, extra in step.page.extras.items()}
+    safe = redact_page(loader.redactor, table, flats, extras)
+    for index, flat in enumerate(safe.flats):
+        pending.add(stream, flat, safe.extras.get(index))
     run = loader.runs[stream]
-    loader.runs[stream] = replace(run, redactions=run.redactions + redactions)
+    loader.runs[stream] = replace(run, redactions=run.redactions + safe.replaced)
 
 
 def _add_broken(loader: Loader, step: Step) -> None:

@@ -130,7 +130,7 @@ def start_loader(
     return Loader(
         SOURCES[config.kind],
         config,
-        Redactor(around.key, config.payloads),
+        Redactor(around.key, config.payloads, config.file_contents, config.detect_secrets),
         around.open_store,
         around.clock,
         around.limits,
