@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +47,8 @@ class Gate:
     scene: "Scene | None" = None
     pages_before: int = 0
     committed_before: int = 0
+    committed: int = 0
+    changed_ns: int = 0
 
     def pass_through(self, latency_s: float) -> None:
         """The server's sleep: it is called once for each request."""
@@ -60,7 +62,13 @@ class Gate:
         assert self.scene is not None
         answered = self.scene.count_pages() - self.pages_before - 1
         needed = answered // PAGES_PER_COMMIT * PAGES_PER_COMMIT
-        return needed == 0 or self.scene.count_committed() - self.committed_before >= needed
+        changed_ns = self.scene.read_change_ns()
+        if needed and changed_ns != self.changed_ns:
+            try:
+                self.committed, self.changed_ns = self.scene.count_committed(), changed_ns
+            except duckdb.IOException:
+                return False  # A batch is being committed right now.
+        return self.committed - self.committed_before >= needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +117,25 @@ class Scene:
             raise AssertionError(f"exit {process.returncode}: {process.communicate()[1]}")
 
     def count_committed(self) -> int:
-        """Pages in the store, as far as it can be opened at this moment."""
-        try:
-            return int(str(self.query("SELECT sum(pages) FROM etl.runs")[0][0] or 0))
-        except (duckdb.IOException, duckdb.CatalogException):
+        """Pages in the store."""
+        if not self.store.exists():
             return 0
+        return int(str(self.query("SELECT coalesce(sum(pages), 0) FROM etl.runs")[0][0]))
+
+    def read_change_ns(self) -> int:
+        """When the store or its log was last written to."""
+        changed_ns = 0
+        for path in (self.store, self.store.with_name(self.store.name + ".wal")):
+            with suppress(FileNotFoundError):
+                changed_ns = max(changed_ns, path.stat().st_mtime_ns)
+        return changed_ns
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "executions.duckdb"
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        with duckdb.connect(str(self.folder / "executions.duckdb"), read_only=True) as connection:
+        with duckdb.connect(str(self.store), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
     def read_rows(self) -> list[tuple[object, ...]]:
@@ -175,7 +194,7 @@ def open_scene(folder: Path, batch_rows: int) -> Iterator[Scene]:
 def kill_after(scene: Scene, pages: int, delay_s: float) -> None:
     """Start a sync and kill it some pages and a moment later."""
     scene.gate.pages_before = scene.count_pages()
-    scene.gate.committed_before = scene.count_committed()
+    scene.gate.committed_before = scene.gate.committed = scene.count_committed()
     with scene.running_sync() as process:
         scene.wait_for_pages(scene.gate.pages_before + pages, process)
         time.sleep(delay_s)
