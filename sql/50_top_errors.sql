@@ -8,8 +8,8 @@ WITH counted AS (
         count(DISTINCT name) AS names,
         min(started_at) AS first_seen_at,
         max(started_at) AS last_seen_at,
-        arg_max(error_message, started_at) AS last_message,
-        arg_max(execution_id, started_at) AS last_execution_id
+        arg_max_null(error_message, (started_at, execution_id)) AS last_message,
+        arg_max(execution_id, (started_at, execution_id)) AS last_execution_id
     FROM failures
     GROUP BY source, error_type, error_fingerprint
 )

@@ -98,7 +98,7 @@ NODE = "    at execute (file:///app/main.mjs:3:17)\n    at async file:///app/run
         ),
         (PYTHON + "db.Gone: b\nclosing the log\n", "db.Gone", "db.Gone: b"),
         (
-            f"file:///app/main.mjs:3\nthrow new TypeError()\n^\n\nTypeError: no\n{NODE}Node.js v22\n",
+            f"main.mjs:3\nthrow new TypeError()\n^\n\nTypeError: no\n{NODE}Node.js v22\n",
             "TypeError",
             "TypeError: no",
         ),

@@ -1,6 +1,6 @@
 """Failure rates: counts, Wilson's interval, whole buckets, days of the configured time zone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,12 @@ def covers(history: History, source: str, since: datetime, until: datetime) -> b
     return bool(streams) and is_covered(streams, since, until)
 
 
+def find_day(day: date, zone: str) -> tuple[datetime, datetime]:
+    """When a day begins and ends there; where the clocks change it has 23 or 25 hours."""
+    midnights = [datetime.combine(d, time(), ZoneInfo(zone)) for d in (day, day + timedelta(1))]
+    return midnights[0], midnights[1]
+
+
 @pytest.mark.parametrize("zone", ZONES)
 def test_failure_rate_daily(case: Case, zone: str) -> None:
     case = build_case(case.history, zone)
@@ -39,10 +45,7 @@ def test_failure_rate_daily(case: Case, zone: str) -> None:
     for (source, day), members in group(
         case.executions, lambda e: (e.source, e.started_at.astimezone(info).date())
     ).items():
-        since = datetime(day.year, day.month, day.day, tzinfo=info)
-        following = day + timedelta(days=1)
-        until = datetime(following.year, following.month, following.day, tzinfo=info)
-        is_complete = covers(case.history, source, since, until)
+        is_complete = covers(case.history, source, *find_day(day, zone))
         row = {"source": source, "day": day, "is_complete": is_complete}
         expected.append(row | count_outcomes(members))
 
