@@ -7,12 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from etl.budget import Budget, start_budget
+from etl.budget import Budget, BudgetEnded, start_budget
 from etl.errors import StoreError
 
 STORAGE_VERSION = "v1.5.0"
 LOCK_WAIT_S = 60.0
-LOCK_GRACE_S = 3.0
+LOCK_GRACE_S = 2.0
 """How long a commit waits at least, be the run's time over or not: a reader may just be there."""
 LOCK_RETRY_S = 0.05
 WAL_MAX = "512MB"
@@ -42,7 +42,7 @@ def open_writer(
     """
     with explain_errors(path):
         _create_missing(path)
-        connection = _wait_for(lambda: _connect_writer(path), path, budget, wait_s)
+        connection = wait_for(lambda: _connect_writer(path), path, budget, wait_s)
         try:
             yield connection
         finally:
@@ -55,10 +55,10 @@ def open_reader(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection; waits while a batch is being committed. Raises StoreError."""
     with explain_errors(path):
-        if not _check_file(path):
+        if not check_file(path):
             raise StoreError(f"{path}: there is no store yet; run: etl sync")
-        connection = _wait_for(
-            lambda: _configure(duckdb.connect(str(path), read_only=True)),
+        connection = wait_for(
+            lambda: configure(duckdb.connect(str(path), read_only=True)),
             path,
             budget or start_budget(None),
             wait_s,
@@ -69,7 +69,7 @@ def open_reader(
             connection.close()
 
 
-def _check_file(path: Path) -> bool:
+def check_file(path: Path) -> bool:
     """Whether there is a file. Raises StoreError if it is none of DuckDB's.
 
     DuckDB itself would look for an extension that can read it, on the network, too.
@@ -88,7 +88,7 @@ def _check_file(path: Path) -> bool:
 
 def _create_missing(path: Path) -> None:
     """Make a new store where there is none; whoever is killed meanwhile leaves no half of one."""
-    if _check_file(path):
+    if check_file(path):
         return
     new = path.with_name(path.name + ".new")
     try:
@@ -97,7 +97,7 @@ def _create_missing(path: Path) -> None:
             leftover.unlink(missing_ok=True)
         with duckdb.connect() as connection:
             connection.execute(
-                f"ATTACH {_quote(new)} AS store (STORAGE_VERSION '{STORAGE_VERSION}')"
+                f"ATTACH {quote_path(new)} AS store (STORAGE_VERSION '{STORAGE_VERSION}')"
             )
             connection.execute("DETACH store")
         new.rename(path)
@@ -105,7 +105,8 @@ def _create_missing(path: Path) -> None:
         raise StoreError(f"{path}: cannot make the store: {error.strerror}") from error
 
 
-def _quote(path: Path) -> str:
+def quote_path(path: Path) -> str:
+    """A path as an SQL text."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
@@ -115,11 +116,11 @@ def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
     Closing the file rewrites its last, unfinished row group. With groups of about a batch that
     costs no more than keeping the file open would, and readers are let in between batches.
     """
-    connection = _configure(duckdb.connect(config={"threads": 1}))
+    connection = configure(duckdb.connect(config={"threads": 1}))
     try:
         # The default threshold rewrites an unfinished row group for every 16 MB of log.
         connection.execute(f"SET checkpoint_threshold = '{WAL_MAX}'")
-        connection.execute(f"ATTACH {_quote(path)} AS store (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+        connection.execute(f"ATTACH {quote_path(path)} AS store (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
         connection.execute("USE store")
     except BaseException:
         connection.close()
@@ -127,15 +128,19 @@ def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+def configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The connection, with times in UTC."""
     connection.execute("SET TimeZone = 'UTC'")
     return connection
 
 
-def _wait_for(
+def wait_for(
     connect: Callable[[], duckdb.DuckDBPyConnection], path: Path, budget: Budget, wait_s: float
 ) -> duckdb.DuckDBPyConnection:
-    """Connect, waiting for whoever holds the file: up to `wait_s`, and the budget with a grace."""
+    """Connect, waiting for whoever holds the file: up to `wait_s`, and the budget with a grace.
+
+    Raises StoreError; BudgetEnded where it was a request to stop that ended the wait.
+    """
     waited_s = 0.0
     while True:
         try:
@@ -145,6 +150,8 @@ def _wait_for(
                 raise
             patience_s = min(wait_s, max(LOCK_GRACE_S, waited_s + budget.remaining_s()))
             if waited_s >= patience_s:
+                if budget.stop.is_set():
+                    raise BudgetEnded("asked to stop while the store was locked") from error
                 raise StoreError(_describe_holder(path, error)) from error
         budget.pause(LOCK_RETRY_S)
         waited_s += LOCK_RETRY_S
