@@ -5,10 +5,12 @@ not fit goes record by record: unknown fields are set aside as JSON text, and a 
 cannot be understood is kept as it came with the path of the fault.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -32,6 +34,10 @@ _ESCAPES = re.compile(
 )
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][\da-fA-F]{2}")
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: not as documented, not JSON, not Unicode, nested too deeply."""
+
+_STRUCTURE = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\],]', re.DOTALL)
 _ABSENT = msgspec.Raw()
 _NO_VALUE = (b"", b"null")
 
@@ -46,23 +52,84 @@ class Decoded(Generic[T]):
 
 
 def decode_records(raws: Sequence[msgspec.Raw], record_type: type[T]) -> Decoded[T]:
-    """Decode each record by itself: the slow path of a page that is not as documented."""
+    """Decode each record by itself: the slow path of a page that is not as documented.
+
+    A record whose strings are no Unicode, or that is nested too deeply, is mended first.
+    """
     decoder = msgspec.json.Decoder(record_type)
     records: list[T] = []
     extras: dict[int, bytes] = {}
     broken: list[Broken] = []
     for raw in raws:
         try:
-            known, extra = split_unknown(raw, record_type)
-            record = decoder.decode(known)
-        except msgspec.DecodeError as error:
+            record, extra = _decode_mended(raw, decoder)
+        except UNREADABLE as error:
             reason, path = explain_fault(error)
             broken.append(Broken(bytes(raw), path, reason))
             continue
         if extra:
-            extras[len(records)] = msgspec.json.encode(extra)
+            extras[len(records)] = extra
         records.append(record)
     return Decoded(records, extras, broken)
+
+
+def _decode_mended(raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> tuple[T, bytes]:
+    try:
+        return _decode_record(raw, decoder)
+    except msgspec.ValidationError:
+        raise
+    except UNREADABLE:
+        mended = mend_nesting(mend_text(bytes(raw)))
+        return _decode_record(msgspec.Raw(mended), decoder)
+
+
+def _decode_record(raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> tuple[T, bytes]:
+    """One record, and its unknown fields as a JSON object by path, empty where there are none."""
+    try:
+        return decoder.decode(raw), b""
+    except msgspec.ValidationError:
+        known, unknown = split_unknown(raw, decoder.type)
+        extra = msgspec.json.encode(unknown) if unknown else b""
+        extra.decode()
+        return decoder.decode(known), extra
+
+
+def set_list_aside(body: bytes, *names: str) -> tuple[bytes, list[msgspec.Raw]]:
+    """An envelope with the list at the path `names` empty, and the list's records.
+
+    The records need not be JSON: one that is not must not take its page with it. Raises
+    msgspec.DecodeError if there is no such list, or no end of it: the body may have been cut short.
+    """
+    begin = _find_list(body, [name.encode() for name in names])
+    depth, start, spans = 0, begin, []
+    for match in _STRUCTURE.finditer(body, begin):
+        mark = match[0]
+        if depth == 0 and mark in (b",", b"]"):
+            spans.append((start, match.start()))
+            start = match.end()
+            if mark == b"]":
+                records = [body[a:b].strip() for a, b in spans]
+                is_empty = records == [b""]
+                raws = [] if is_empty else [msgspec.Raw(record) for record in records]
+                return body[:begin] + body[match.start() :], raws
+        depth += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
+    raise msgspec.DecodeError("Input data was truncated")
+
+
+def _find_list(body: bytes, names: Sequence[bytes]) -> int:
+    """Where the list at a path of an envelope begins: behind its bracket."""
+    keys: list[bytes] = [b""]
+    for match in _STRUCTURE.finditer(body):
+        mark = match[0]
+        if match[2] is not None:
+            keys[-1] = match[1]
+        elif mark == b"[" and keys[1:] == names:
+            return match.end()
+        elif mark in (b"{", b"["):
+            keys.append(b"")
+        elif mark in (b"}", b"]") and len(keys) > 1:
+            keys.pop()
+    raise msgspec.DecodeError("JSON is malformed: no list of records")
 
 
 def split_unknown(raw: msgspec.Raw, struct_type: Any) -> tuple[bytes, dict[str, msgspec.Raw]]:
@@ -82,16 +149,22 @@ def _prune(raw: msgspec.Raw, kind: Any, path: str, extra: dict[str, msgspec.Raw]
         items = msgspec.json.decode(raw, type=list[msgspec.Raw])
         pruned = [_prune(item, struct_type, f"{path}[{i}]", extra) for i, item in enumerate(items)]
         return msgspec.Raw(msgspec.json.encode(pruned))
-    fields = {f.encode_name: f.name for f in msgspec.structs.fields(struct_type)}
-    hints = get_type_hints(struct_type)
+    kinds = _describe_fields(struct_type)
     known = {}
     for name, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
         here = f"{path}.{name}" if path else name
-        if name in fields:
-            known[name] = _prune(value, hints[fields[name]], here, extra)
+        if name in kinds:
+            known[name] = _prune(value, kinds[name], here, extra)
         else:
             extra[here] = value
     return msgspec.Raw(msgspec.json.encode(known))
+
+
+@lru_cache
+def _describe_fields(struct_type: Any) -> dict[str, Any]:
+    """The type of each field of a struct, by its name in JSON."""
+    hints = get_type_hints(struct_type)
+    return {f.encode_name: hints[f.name] for f in msgspec.structs.fields(struct_type)}
 
 
 def _find_struct(kind: Any, raw: msgspec.Raw) -> tuple[Any, bool]:
@@ -110,16 +183,31 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def explain_fault(error: msgspec.DecodeError) -> tuple[str, str]:
+def explain_fault(error: Exception) -> tuple[str, str]:
     """The reason and the JSON path of a decoding error; the path is `$` where none is known."""
-    found = re.fullmatch(r"(.*?) - at `(\$[^`]*)`", str(error))
+    if isinstance(error, RecursionError):
+        return "nested too deeply", "$"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8", "$"
+    found = re.fullmatch(r"(.*?) - at `(\$[^`]*)`", str(error), re.DOTALL)
     return (found[1], found[2]) if found else (str(error), "$")
 
 
 def read_json(raw: msgspec.Raw) -> str | None:
-    """A JSON value as its own text; None when it is absent or null."""
+    """A JSON value as its own text; None when it is absent or null.
+
+    Bytes that are no UTF-8 become U+FFFD: the rest of the value is worth more than nothing.
+    """
     text = bytes(raw)
     return None if text in _NO_VALUE else text.decode("utf-8", "replace")
+
+
+def read_leniently(body: bytes) -> Any:
+    """What Python makes of almost JSON (NaN, control characters, …); None where it gives up."""
+    try:
+        return json.loads(body.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None
 
 
 def absent() -> msgspec.Raw:

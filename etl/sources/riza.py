@@ -8,13 +8,24 @@ retrieved by id. Source: docs.riza.io, OpenAPI 0.1.4; package rizaio 0.12.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
-from etl.decode import Decoded, Int64, Time, absent, decode_records, read_json
+from etl.decode import (
+    UNREADABLE,
+    Decoded,
+    Int64,
+    Time,
+    absent,
+    decode_records,
+    read_json,
+    read_leniently,
+    set_list_aside,
+)
 from etl.errors import PositionLost, RequestRefused, SourceError
 from etl.http import Answer, Client, fetch
 from etl.records import Column, Flat, Gap, Mark, Page, SourceConfig, Stream, Table
@@ -31,7 +42,7 @@ ENV = Table(
     "riza.env",
     (
         Column("name", "VARCHAR"),
-        Column("value", "VARCHAR", "secret"),
+        Column("value", "VARCHAR", "secret", label="name"),
         Column("secret_id", "VARCHAR"),
     ),
 )
@@ -52,20 +63,29 @@ HTTP_ALLOW = Table(
         Column("query_secret_id", "VARCHAR"),
     ),
 )
-FILES = Table("riza.files", (Column("path", "VARCHAR"), Column("contents", "VARCHAR", "text")))
+FILES = Table(
+    "riza.files",
+    (
+        Column("path", "VARCHAR"),
+        Column("size_bytes", "BIGINT"),
+        Column("sha256", "VARCHAR"),
+        Column("contents", "VARCHAR", "file"),
+    ),
+)
+LANGUAGES = ("python", "javascript", "typescript", "ruby", "php")
 EXECUTIONS = Table(
     "riza.executions",
     (
         Column("id", "VARCHAR"),
         Column("started_at", "TIMESTAMPTZ"),
-        Column("language", "VARCHAR"),
+        Column("language", "VARCHAR", known=LANGUAGES),
         Column("duration_ms", "BIGINT"),
         Column("exit_code", "BIGINT"),
-        Column("type", "VARCHAR"),
+        Column("type", "VARCHAR", known=("tool", "function", "script")),
         Column("tool_id", "VARCHAR"),
         Column("revision_id", "VARCHAR"),
         Column("runtime_revision_id", "VARCHAR"),
-        Column("request_language", "VARCHAR"),
+        Column("request_language", "VARCHAR", known=LANGUAGES),
         Column("code", "VARCHAR", "text"),
         Column("args", "VARCHAR[]", "text"),
         Column("stdin", "VARCHAR", "text"),
@@ -75,7 +95,7 @@ EXECUTIONS = Table(
         Column("execution_timeout_s", "BIGINT"),
         Column("memory_size_mib", "BIGINT"),
         Column("output", "JSON", "json"),
-        Column("output_status", "VARCHAR"),
+        Column("output_status", "VARCHAR", known=("error", "json_serialization_error", "valid")),
         Column("response_id", "VARCHAR"),
         Column("response_exit_code", "BIGINT"),
         Column("response_duration_ms", "BIGINT"),
@@ -330,20 +350,32 @@ def _fetch_list(client: Client, config: SourceConfig, after: str | None) -> _Lis
 def _decode_page(answer: Answer) -> _Listed:
     try:
         records = _decode_list(answer.body).data
-    except msgspec.DecodeError:
-        raws = _decode_raw_list(answer.body).data
+    except UNREADABLE:
+        raws = _list_raws(answer.body)
         ids = [found for raw in raws if (found := _find_id(raw)) is not None]
         return _Listed(decode_records(raws, Execution), ids, len(raws), answer.served_at)
     ids = [record.id for record in records]
     return _Listed(Decoded(records, {}, ()), ids, len(ids), answer.served_at)
 
 
+def _list_raws(body: bytes) -> list[Raw]:
+    """The records of a page, also where one of them is no JSON at all."""
+    try:
+        return _decode_raw_list(body).data
+    except UNREADABLE:
+        envelope, raws = set_list_aside(body, "data")
+        _decode_raw_list(envelope)
+        return raws
+
+
 def _find_id(raw: Raw) -> str | None:
     """The id of a record that may be broken otherwise."""
     try:
         return _decode_id(raw).id
-    except msgspec.ValidationError:
-        return None
+    except UNREADABLE:
+        record = read_leniently(bytes(raw))
+        found = record.get("id") if isinstance(record, dict) else None
+        return found if isinstance(found, str) else None
 
 
 def _complete(client: Client, decoded: Decoded[Execution]) -> Decoded[Execution]:
@@ -435,8 +467,16 @@ def flatten(record: Execution) -> Flat:
     )
     if not (request.env or request.http or request.files):
         return Flat(row)
-    files = [(file.path, file.contents) for file in request.files or ()]
+    files = [_flatten_file(file) for file in request.files or ()]
     return Flat(row, (_flatten_env(request.env), _flatten_allow(request.http), files))
+
+
+def _flatten_file(file: File) -> tuple[Any, ...]:
+    """A file with its size and SHA-256, which stay where its contents do not."""
+    if file.contents is None:
+        return (file.path, None, None, None)
+    contents = file.contents.encode()
+    return (file.path, len(contents), sha256(contents).hexdigest(), file.contents)
 
 
 def _name_env_form(env: Sequence[EnvVar] | dict[str, str | None] | None) -> str | None:

@@ -163,7 +163,7 @@ def rebuild(row: dict[str, Any], children: dict[str, list[dict[str, Any]]]) -> d
             "execution_timeout": row["execution_timeout_s"],
             "memory_size": row["memory_size_mib"],
         },
-        "files": children["riza.files"],
+        "files": [{name: f[name] for name in ("path", "contents")} for f in children["riza.files"]],
         "env": children["riza.env"],
         "http": {"allow": [rebuild_allow(allow) for allow in children["riza.http_allow"]]},
     }
@@ -266,7 +266,7 @@ def test_text_that_is_no_unicode_is_mended() -> None:
         ({"request": {"env": {}}}, False, "map", ()),
         ({"request": {"env": []}}, False, "list", ()),
         ({"request": {"http": {}}}, True, None, ([], [], [])),
-        ({"request": {"files": [{}]}}, False, None, ([], [], [(None, None)])),
+        ({"request": {"files": [{}]}}, False, None, ([], [], [(None, None, None, None)])),
         ({"request": {"env": {"A": None}}}, False, "map", ([("A", None, None)], [], [])),
     ],
 )
