@@ -1,4 +1,4 @@
--- Airflow's dag runs in the words every platform shares.
+-- How do Airflow's dag runs read in the words every platform shares?
 WITH runs AS (
     SELECT
         *,
@@ -38,7 +38,7 @@ SELECT
     first_synced_at,
     synced_at,
     dag_versions ->> '$[#-1].version_number' AS version,
-    -- Each scheduled run is for a date of its own; a manual one is told by what it was given.
+    -- Each scheduled run is for a date of its own, a manual one is told by what it was given.
     CASE
         WHEN conf IS NOT NULL THEN hash(
             dag_id,

@@ -1,4 +1,4 @@
--- The executions of B3OS, and its other runs, in the words every platform shares.
+-- How do B3OS's executions and runs read in the words every platform shares?
 WITH listed AS (
     SELECT
         source,
@@ -32,7 +32,7 @@ WITH listed AS (
         first_synced_at,
         synced_at
     FROM b3os.runs AS runs
-    -- An execution's own run is that execution; rehearsals are none.
+    -- An execution's own run is that execution, rehearsals are none.
     ANTI JOIN b3os.executions AS executions
         ON executions.source = runs.source AND executions.run_id = runs.id
     WHERE

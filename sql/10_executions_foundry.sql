@@ -1,4 +1,4 @@
--- Foundry's executions in the words every platform shares.
+-- How do Foundry's executions read in the words every platform shares?
 SELECT
     source,
     'foundry' AS kind,

@@ -1,4 +1,4 @@
--- Riza's executions in the words every platform shares.
+-- How do Riza's executions read in the words every platform shares?
 WITH judged AS (
     SELECT
         *,
@@ -32,7 +32,7 @@ explained AS (
         CASE
             WHEN outcome = 'failure' THEN left(
                 coalesce(
-                    -- Python, Node and PHP begin the line with the exception; the last one counts.
+                    -- Python, Node and PHP begin the line with the exception, the last one counts.
                     nullif(regexp_extract(
                         stderr_end,
                         '(?s)^(?:.*\n)?((?:PHP Fatal error: +)?(?:Uncaught )?'
@@ -59,7 +59,7 @@ SELECT
     'riza' AS kind,
     stream,
     id AS execution_id,
-    -- Functions and scripts have no name; the same code is the same thing.
+    -- Functions and scripts have no name, the same code is the same thing.
     coalesce(nullif(tool_id, ''), type || ' ' || left(md5(code), 12), type) AS name,
     type,
     language,

@@ -1,4 +1,4 @@
--- Every execution of every platform, with what only some views need.
+-- What ran, on every platform, with what only some views need?
 SELECT * FROM executions_airflow
 UNION ALL BY NAME
 SELECT * FROM executions_b3os

@@ -1,4 +1,4 @@
--- Every execution of every platform, in the same words.
+-- What ran, on every platform, in the same words?
 SELECT
     source,
     kind,

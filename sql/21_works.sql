@@ -1,6 +1,7 @@
 -- Which executions did the same work: the same code with the same input?
 SELECT
     source,
+    stream,
     execution_id,
     name,
     work_id,

@@ -1,6 +1,7 @@
 -- On which day, and when by the clock on the wall, did each execution start?
+WITH
 -- A calendar is slow to ask for each row, and no zone's offset changes within a quarter of an hour.
-WITH quarters AS (
+quarters AS (
     SELECT DISTINCT epoch_us(started_at) // 900_000_000 AS quarter
     FROM executions
     WHERE (SELECT timezone <> 'UTC' FROM clock)

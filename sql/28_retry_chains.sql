@@ -7,7 +7,7 @@ WITH retried AS (
         OR attempt > 1
 ),
 
--- Where nothing failed nothing was retried; leaving it out saves sorting the whole history.
+-- Where nothing failed nothing was retried, leaving it out saves sorting the whole history.
 attempts AS (
     SELECT
         works.*,

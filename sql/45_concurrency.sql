@@ -3,7 +3,7 @@ WITH spans AS (
     SELECT
         source,
         epoch_us(started_at) AS since_us,
-        -- What took less than a millisecond did run; and what claims to have run for years must
+        -- What took less than a millisecond did run, and what claims to have run for years must
         -- not make a row for each of their hours.
         least(
             greatest(epoch_us(ended_at), since_us + 1),
@@ -36,7 +36,7 @@ pieces AS (
     WHERE first_hour < last_hour
 ),
 
--- The ends and starts of an hour in one list; an end makes room before a start at the same time
+-- The ends and starts of an hour in one list: an end makes room before a start at the same time
 -- takes it.
 swept AS (
     SELECT
