@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +28,14 @@ START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.25
+SERVER_BUSY_S = 2
+"""How long the API server waits for SQLite. It may wait for a thread of its own, which in turn
+waits for the server's event loop: it has to give up, and its clients ask again."""
+SERVICE_BUSY_S = 60
+"""How long the others wait. A scheduler that gives up ends."""
+DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+RESTARTED = ["sh", "-c", 'until "$@"; do sleep 1; done', "sh"]
+"""Runs a service again when it fails, as whoever operates an Airflow does."""
 
 T = TypeVar("T")
 
@@ -54,20 +63,16 @@ class Airflow:
 
     def request(self, method: str, path: str, body: Any = None) -> Reply:
         """One request, whatever status it ends with; `path` carries the query."""
-        return send(method, self.base_url + path, self.token, body)
+        try:
+            return send(method, self.base_url + path, self.token, body)
+        except OSError as error:
+            raise LiveError(f"{method} {path}: {error}") from error
 
     def get(self, path: str) -> Any:
         """The JSON body of a GET; LiveError unless it is a 200."""
-        return self._expect(200, "GET", path, None)
-
-    def post(self, path: str, body: Any) -> Any:
-        """The JSON body of a POST; LiveError unless it is a 200."""
-        return self._expect(200, "POST", path, body)
-
-    def _expect(self, status: int, method: str, path: str, body: Any) -> Any:
-        reply = self.request(method, path, body)
-        if reply.status != status:
-            raise LiveError(f"{method} {path}: HTTP {reply.status}: {reply.body}")
+        reply = self.request("GET", path)
+        if reply.status != 200:
+            raise LiveError(f"GET {path}: HTTP {reply.status}: {reply.body}")
         return reply.body
 
 
@@ -98,16 +103,18 @@ def running_airflow(programs: Path, home: Path, dags: Path) -> Iterator[Airflow]
     port = find_free_port()
     base_url = f"http://127.0.0.1:{port}"
     environment = build_environment(home, dags, base_url)
+    impatient = environment | {DATABASE: locate_database(home, SERVER_BUSY_S)}
     (home / "logs").mkdir(parents=True, exist_ok=True)
     airflow = str(programs / "airflow")
     subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
     server = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     with ExitStack() as processes:
-        api = processes.enter_context(running_process(server, environment, home / "logs/api.log"))
+        api = processes.enter_context(running_process(server, impatient, home / "logs/api.log"))
         token = wait_for_token(base_url, api)
         for name, *options in (["dag-processor"], ["scheduler", "--skip-serve-logs"]):
+            command = [*RESTARTED, airflow, name, *options]
             log = home / "logs" / f"{name}.log"
-            processes.enter_context(running_process([airflow, name, *options], environment, log))
+            processes.enter_context(running_process(command, environment, log))
         yield Airflow(base_url, token, home)
 
 
@@ -123,6 +130,7 @@ def build_environment(home: Path, dags: Path, base_url: str) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.upper().startswith("AIRFLOW")}
     return inherited | {
         "AIRFLOW_HOME": str(home),
+        DATABASE: locate_database(home, SERVICE_BUSY_S),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -136,6 +144,11 @@ def build_environment(home: Path, dags: Path, base_url: str) -> dict[str, str]:
         "no_proxy": "127.0.0.1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def locate_database(home: Path, busy_s: int) -> str:
+    """SQLite in `home`, with a limit on how long to wait for whoever writes to it."""
+    return f"sqlite:///{home}/airflow.db?timeout={busy_s}"
 
 
 @contextmanager
@@ -199,7 +212,7 @@ def wait_for_token(base_url: str, api: subprocess.Popen[bytes]) -> str:
 
     def ask() -> str | None:
         if api.poll() is not None:
-            raise LiveError(f"the API server ended with exit code {api.returncode}")
+            sys.exit(f"the API server ended with exit code {api.returncode}")
         try:
             reply = send("GET", f"{base_url}/auth/token")
         except OSError:
@@ -210,12 +223,18 @@ def wait_for_token(base_url: str, api: subprocess.Popen[bytes]) -> str:
 
 
 def wait_until(what: str, ask: Callable[[], T | None], timeout_s: float) -> T:
-    """What `ask()` returns once it is true; LiveError when that takes longer than `timeout_s`."""
+    """What `ask()` returns once it is true; LiveError when that takes longer than `timeout_s`.
+
+    A request that fails meanwhile is made again.
+    """
     deadline_s = time.monotonic() + timeout_s
-    while True:
-        answer = ask()
+    failure = ""
+    while time.monotonic() < deadline_s:
+        try:
+            answer = ask()
+        except LiveError as error:
+            answer, failure = None, f"; {error}"
         if answer:
             return answer
-        if time.monotonic() > deadline_s:
-            raise LiveError(f"waited {timeout_s:.0f} s in vain until {what}")
         time.sleep(POLL_INTERVAL_S)
+    raise LiveError(f"waited {timeout_s:.0f} s in vain until {what}{failure}")

@@ -14,7 +14,7 @@ FAILING_RUNS = 6
 SECRET = "live-secret-b7c1f04e9a"
 DAGS_TIMEOUT_S = 60.0
 RUNS_TIMEOUT_S = 180.0
-TRIGGER_ATTEMPTS = 5
+REQUEST_TIMEOUT_S = 60.0
 FINAL = ("success", "failed")
 
 
@@ -27,14 +27,22 @@ class Holds:
     mapped: Path
 
 
+def insist(airflow: Airflow, method: str, path: str, body: Any, done: tuple[int, ...]) -> None:
+    """Make a request until it is answered with a status of `done`: SQLite may be busy."""
+
+    def ask() -> bool:
+        reply = airflow.request(method, path, body)
+        if reply.status not in done:
+            raise LiveError(f"HTTP {reply.status}: {reply.body}")
+        return True
+
+    wait_until(f"{method} {path} is done", ask, REQUEST_TIMEOUT_S)
+
+
 def trigger(airflow: Airflow, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
-    """Make one run; SQLite may be busy, and a run that is there by then was made."""
+    """Make one run; 409: it was made, though the answer to that was lost."""
     body = {"logical_date": None, "dag_run_id": run_id, "conf": conf}
-    for _ in range(TRIGGER_ATTEMPTS):
-        reply = airflow.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
-        if reply.status in (200, 409):
-            return
-    raise LiveError(f"cannot make {dag_id}/{run_id}: HTTP {reply.status}: {reply.body}")
+    insist(airflow, "POST", f"/api/v2/dags/{dag_id}/dagRuns", body, done=(200, 409))
 
 
 def make_runs(airflow: Airflow, holds: Holds) -> None:
@@ -44,19 +52,20 @@ def make_runs(airflow: Airflow, holds: Holds) -> None:
         lambda: airflow.get("/api/v2/dags")["total_entries"] >= 3,
         DAGS_TIMEOUT_S,
     )
-    trigger(airflow, WORK, "long", {"hold": str(holds.long)})
-    trigger(airflow, MAPPED, "mapped-late", {"hold": str(holds.mapped), "parts": [4, 5]})
-    wait_for_state(airflow, WORK, "long", ("running",))
     for n in range(QUICK_RUNS):
         trigger(airflow, QUICK, f"quick__{n:03}+00:00", {"n": n})
+    wait_for_all(airflow)
+    trigger(airflow, WORK, "long", {"hold": str(holds.long)})
+    trigger(airflow, MAPPED, "mapped-late", {"hold": str(holds.mapped), "parts": [4, 5]})
     for n in range(FAILING_RUNS):
         trigger(airflow, WORK, f"failing-{n}", {"n": n, "fail": True, "api_key": SECRET})
     trigger(airflow, WORK, "working", {"n": 1, "tags": ["a", {"b": None}], "ratio": 0.1})
     trigger(airflow, WORK, "cleared", {"fail": True, "hold": str(holds.cleared)})
     trigger(airflow, MAPPED, "mapped", {"parts": [1, 2, -3]})
     trigger(airflow, MAPPED, "mapped-empty", {"parts": []})
-    wait_for_all(airflow, except_for=("long", "mapped-late"))
+    wait_for_state(airflow, WORK, "long", ("running",))
     wait_for_state(airflow, MAPPED, "mapped-late", ("running",))
+    wait_for_all(airflow, except_for=("long", "mapped-late"))
 
 
 def run_path(dag_id: str, run_id: str) -> str:
@@ -97,10 +106,8 @@ def wait_for_quiet(airflow: Airflow, seconds: float, open_runs: int) -> None:
 
 def clear(airflow: Airflow, dag_id: str, run_id: str) -> None:
     """Send a run that has ended back to the queue, under the same id."""
-    airflow.post(run_path(dag_id, run_id) + "/clear", {"dry_run": False})
+    insist(airflow, "POST", run_path(dag_id, run_id) + "/clear", {"dry_run": False}, done=(200,))
 
 
 def set_note(airflow: Airflow, dag_id: str, run_id: str, note: str) -> None:
-    reply = airflow.request("PATCH", run_path(dag_id, run_id), {"note": note})
-    if reply.status != 200:
-        raise LiveError(f"cannot note {run_id}: HTTP {reply.status}: {reply.body}")
+    insist(airflow, "PATCH", run_path(dag_id, run_id), {"note": note}, done=(200,))
