@@ -26,20 +26,22 @@ _unstructured = re.compile(r"(?=.*[A-DF-Za-df-z_/@$%&*!?;~=])[^\s\"\\\\,:\[\]{}]
 _harmless_word = re.compile(r"[a-z]+|[A-Z]+").fullmatch
 _rarest_letters = re.compile(r"[QZXJKVY~^]").findall
 _rare_letters = re.compile(r"[WqzjGHUBFx%$&!]").findall
-_BASE64_LETTER = re.compile(r"[A-Za-z0-9+/_-]")
+_is_base64 = re.compile(r"[A-Za-z0-9+/_-]").match
 
 
 class Needle(NamedTuple):
     """One form of a secret: two of its rarest letters, itself, and what takes its place.
 
-    Looking for single letters costs a fraction of looking for the whole.
+    Looking for single letters costs a fraction of looking for the whole. `before` and `behind`:
+    how many letters at its ends hold some bits of it, too (base64).
     """
 
     letter: str
     other: str
     text: str
     fingerprint: str
-    is_base64: bool
+    before: int = 0
+    behind: int = 0
 
 
 class Needles(NamedTuple):
@@ -104,15 +106,15 @@ def list_parts(secret: str) -> list[str]:
 @lru_cache(maxsize=16_384)
 def _make_needles(key: bytes, secret: str) -> tuple[Needle, ...]:
     fingerprint = make_fingerprint(key, secret)
-    forms = [_make_needle(form, fingerprint, False) for form in list_forms(secret)]
-    forms += [_make_needle(form, fingerprint, True) for form in list_base64_cores(secret)]
+    forms = [_make_needle(form, fingerprint) for form in list_forms(secret)]
+    forms += [_make_needle(core, fingerprint, a, b) for core, a, b in list_base64_cores(secret)]
     return tuple(forms)
 
 
-def _make_needle(form: str, fingerprint: str, is_base64: bool) -> Needle:
+def _make_needle(form: str, fingerprint: str, before: int = 0, behind: int = 0) -> Needle:
     rarest = _rarest_letters(form)
     letters = rarest if len(rarest) > 1 else [*rarest, *_rare_letters(form), *form[:2]]
-    return Needle(letters[0], letters[1], form, fingerprint, is_base64)
+    return Needle(letters[0], letters[1], form, fingerprint, before, behind)
 
 
 def list_forms(secret: str) -> list[str]:
@@ -155,19 +157,21 @@ def _escape_html(text: str) -> str:
     return re.sub(r"[<>&]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def list_base64_cores(secret: str) -> list[str]:
-    """What base64 of any text with the secret in it must contain: one core per alignment."""
+def list_base64_cores(secret: str) -> list[tuple[str, int, int]]:
+    """What base64 of any text with the secret in it must contain: one core per alignment.
+
+    With it, how many letters before and behind it also hold bits of the secret.
+    """
     raw = secret.encode("utf-8", "replace")
     cores = []
     for offset in range(3):
-        # The letters at both ends also hold bits of the neighbours: they are left out.
         coded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
         begin = -(-offset * 8 // 6)
         end = (offset + len(raw)) * 8 // 6
-        core = coded[begin:end]
-        cores.append(core)
+        core, ends = coded[begin:end], (int(offset > 0), int((offset + len(raw)) % 3 > 0))
+        cores.append((core, *ends))
         if "+" in core or "/" in core:
-            cores.append(core.translate(_URL_SAFE))
+            cores.append((core.translate(_URL_SAFE), *ends))
     return cores
 
 
@@ -176,7 +180,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 def has_echo(needles: Needles, text: str) -> bool:
     """Whether one of the secrets stands in a text, in any form."""
-    for letter, other, form, _, _ in needles.forms:
+    for letter, other, form, _, _, _ in needles.forms:
         if letter in text and other in text and form in text:
             return True
     return False
@@ -206,17 +210,17 @@ def _find_spans(needles: Needles, text: str) -> Iterable[tuple[int, int, str]]:
         start = text.find(needle.text)
         while start >= 0:
             end = start + len(needle.text)
-            begin, stop = _widen(text, start, end) if needle.is_base64 else (start, end)
+            begin, stop = _widen(needle, text, start, end)
             yield begin, stop, needle.fingerprint
             start = text.find(needle.text, end)
 
 
-def _widen(text: str, start: int, end: int) -> tuple[int, int]:
+def _widen(needle: Needle, text: str, start: int, end: int) -> tuple[int, int]:
     """The span of a base64 core with the letters at its ends that hold some bits of it, too."""
-    if start and _BASE64_LETTER.match(text, start - 1):
+    if needle.before and start and _is_base64(text, start - 1):
         start -= 1
-    if _BASE64_LETTER.match(text, end):
+    if needle.behind and _is_base64(text, end):
         end += 1
-    while end < len(text) and text[end] == "=":
-        end += 1
+        while text.startswith("=", end):
+            end += 1
     return start, end
