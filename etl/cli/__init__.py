@@ -28,7 +28,7 @@ import click
 from etl.cli.shell import Shell, explain_usage, fail, shared_options
 from etl.errors import ConfigError, EtlError
 
-COMMANDS = ("demo", "init", "check", "sync", "fetch", "status", "query", "views")
+COMMANDS = ("demo", "init", "check", "sync", "fetch", "status", "query", "views", "export")
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -82,6 +82,7 @@ class Commands(click.Group):
 
 
 @click.group(
+    "etl",
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,0 +1,56 @@
+"""`etl export DIR`: Parquet for BI tools, rewritten where rows changed."""
+
+from pathlib import Path
+
+import click
+
+from etl.cli.shell import Shell, pass_shell, say, shared_options
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.option(
+    "-t",
+    "--table",
+    "names",
+    multiple=True,
+    default=("executions",),
+    show_default=True,
+    metavar="NAME",
+    help="A table or view; may be given several times.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["parquet", "csv", "jsonl"]),
+    default="parquet",
+    show_default=True,
+)
+@click.option("--full", "is_full", is_flag=True, help="Write every partition anew.")
+@shared_options
+@pass_shell
+def command(
+    shell: Shell, directory: Path, names: tuple[str, ...], format_name: str, is_full: bool
+) -> None:
+    """Write tables and views as files, partitioned by source and day.
+
+    Only partitions whose rows changed since the last export are written again.
+    """
+    from etl.cli.opening import open_known
+    from etl.config import load_store
+    from etl.export import export_relation
+
+    store = load_store(shell.config_file)
+    with open_known(store) as connection:
+        for name in names:
+            done = export_relation(connection, name, directory, format_name, is_full)
+            say(
+                shell,
+                "info",
+                f"{name}: {done.written} files written with {done.rows} rows, "
+                f"{done.kept} left as they were, {done.removed} removed",
+                table=name,
+                written=done.written,
+                kept=done.kept,
+                removed=done.removed,
+            )

@@ -1,0 +1,163 @@
+"""Export: partitions that changed are written, the others are not touched, readers agree."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars
+import pyarrow.dataset
+import pytest
+
+from etl.errors import ConfigError
+from etl.export import Exported, export_relation
+from tests.views.store import open_store
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store() -> duckdb.DuckDBPyConnection:
+    """Three days of ten executions each, from a source with a name that is no good file name."""
+    connection = open_store(None)
+    for number in range(30):
+        insert(connection, number)
+    return connection
+
+
+def insert(store: duckdb.DuckDBPyConnection, number: int, exit_code: int = 0) -> None:
+    started = NOON + timedelta(days=number // 10, minutes=number)
+    store.execute(
+        "INSERT INTO riza.executions (source, stream, id, started_at, language, duration_ms, "
+        "exit_code, first_synced_at, synced_at) VALUES ('a/b''c', 'executions', ?, "
+        "?::TIMESTAMPTZ, 'python', 5, ?, '2026-04-01T00:00:00Z', '2026-04-01T00:00:00Z')",
+        [f"e{number:03d}", started.isoformat(), exit_code],
+    )
+
+
+def list_files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Each file with its inode and content: a file that was left alone has both."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_ino, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_every_row_is_in_the_partition_of_its_source_and_day(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    done = export_relation(store, "executions", tmp_path)
+
+    assert done == Exported(written=3, kept=0, removed=0, rows=30)
+    days = sorted(p.parent.name for p in tmp_path.rglob("*.parquet"))
+    assert days == ["day=2026-03-01", "day=2026-03-02", "day=2026-03-03"]
+
+
+def test_an_export_without_changes_touches_nothing(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    export_relation(store, "executions", tmp_path)
+    before = list_files(tmp_path)
+
+    done = export_relation(store, "executions", tmp_path)
+
+    assert done == Exported(written=0, kept=3, removed=0, rows=0)
+    assert list_files(tmp_path) == before
+
+
+def test_a_changed_row_rewrites_its_partition_only(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    export_relation(store, "executions", tmp_path)
+    before = list_files(tmp_path)
+    store.execute("UPDATE riza.executions SET exit_code = 1 WHERE id = 'e015'")
+
+    done = export_relation(store, "executions", tmp_path)
+
+    after = list_files(tmp_path)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert done == Exported(written=1, kept=2, removed=0, rows=10)
+    assert {name.rpartition("/")[2] for name in changed} == {"rows.parquet", "_manifest.json"}
+    assert len(changed) == 2
+    assert any("day=2026-03-02" in name for name in changed)
+
+
+def test_a_partition_that_vanished_goes(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    export_relation(store, "executions", tmp_path)
+    store.execute("DELETE FROM riza.executions WHERE id < 'e010'")
+
+    done = export_relation(store, "executions", tmp_path)
+
+    assert (done.written, done.kept, done.removed) == (0, 2, 1)
+    assert not list(tmp_path.rglob("day=2026-03-01"))
+
+
+def test_a_file_that_somebody_deleted_and_the_rest_of_a_killed_export_are_mended(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    export_relation(store, "executions", tmp_path)
+    lost = next(tmp_path.rglob("day=2026-03-03/rows.parquet"))
+    lost.unlink()
+    draft = lost.with_name(".rows.parquet.new")
+    draft.write_bytes(b"half a file")
+
+    done = export_relation(store, "executions", tmp_path)
+
+    assert (done.written, done.kept) == (1, 2)
+    assert lost.exists()
+    assert not draft.exists()
+
+
+def test_full_writes_every_partition_anew(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    export_relation(store, "executions", tmp_path)
+
+    assert export_relation(store, "executions", tmp_path, is_full=True).written == 3
+
+
+def test_readers_agree_on_rows_and_types(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """pyarrow, DuckDB and polars see the same rows; times are UTC."""
+    export_relation(store, "executions", tmp_path)
+    folder = tmp_path / "executions"
+
+    arrow = pyarrow.dataset.dataset(folder, format="parquet", partitioning="hive").to_table()
+    frame = polars.read_parquet(folder / "**/*.parquet", hive_partitioning=True)
+    duck = duckdb.connect().execute(
+        f"SELECT execution_id, epoch_us(started_at) FROM "
+        f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true) ORDER BY 1"
+    )
+
+    expected = [
+        (f"e{n:03d}", int((NOON + timedelta(days=n // 10, minutes=n)).timestamp() * 1_000_000))
+        for n in range(30)
+    ]
+    assert duck.fetchall() == expected
+    assert sorted(arrow.column("execution_id").to_pylist()) == [name for name, _ in expected]
+    assert str(arrow.schema.field("started_at").type) == "timestamp[us, tz=UTC]"
+    assert frame.schema["started_at"] == polars.Datetime("us", "UTC")
+    times = frame.sort("execution_id")["started_at"].dt.epoch("us").to_list()
+    assert times == [time for _, time in expected]
+
+
+@pytest.mark.parametrize("format_name", ["csv", "jsonl"])
+def test_other_formats_hold_the_same_rows(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path, format_name: str
+) -> None:
+    export_relation(store, "executions", tmp_path, format_name)
+
+    files = tmp_path.rglob(f"rows.{format_name}")
+    lines = [line for path in files for line in path.read_text().splitlines()]
+    assert len(lines) - 3 * (format_name == "csv") == 30
+
+
+def test_a_view_without_source_and_time_is_one_file(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    done = export_relation(store, "failure_rate_by_name", tmp_path)
+
+    assert done.written == 1
+    assert (tmp_path / "failure_rate_by_name/rows.parquet").exists()
+
+
+def test_an_unknown_table_is_refused(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='there is no table or view "nothing"'):
+        export_relation(store, "nothing", tmp_path)
