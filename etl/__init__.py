@@ -7,6 +7,7 @@ sources/   one module per kind of API: fetch one page, flatten one record
 http       one request: timeout, retry, rate, error text
 decode     JSON -> typed records; unknown fields and broken records are set aside, not lost
 coverage   the ledger of what is known, as pure arithmetic on intervals
+offsets    a place in a list that is paged by offset, found and kept while rows move
 redact     credentials out of rows, before anything is written
 tables     rows -> Arrow tables
 store      the DuckDB file: a batch and its ledger in one transaction

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 
 from etl.http import Client
 from etl.records import Flat, Gap, Page, SourceConfig, Stream, Table
-from etl.sources import airflow, riza
+from etl.sources import airflow, b3os, foundry, riza
 
 
 class Source(Protocol):
@@ -37,7 +37,12 @@ class Source(Protocol):
         """The rows of one record. Pure: no clock, no network, no state."""
 
 
-_MODULES: dict[str, ModuleType] = {"airflow": airflow, "riza": riza}
+_MODULES: dict[str, ModuleType] = {
+    "airflow": airflow,
+    "b3os": b3os,
+    "foundry": foundry,
+    "riza": riza,
+}
 
 SOURCES: dict[str, Source] = {kind: cast(Source, module) for kind, module in _MODULES.items()}
 
