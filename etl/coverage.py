@@ -108,6 +108,11 @@ def start_walk(gap: Gap) -> Progress:
     return Progress(gap, gap.order, gap.until)
 
 
+def forget(interval: Interval) -> Progress:
+    """A walk that has read nothing: applied to a ledger, it takes the interval away."""
+    return start_walk(Gap(interval.since, interval.until, order="descending"))
+
+
 def advance(progress: Progress, page: Page) -> Progress:
     """Take one page into account.
 

@@ -55,7 +55,14 @@ class PositionLost(SourceError):
 
 
 class GapTooLarge(SourceError):
-    """The server cannot answer for this gap in one walk; the gap is halved."""
+    """The server cannot answer for this gap in one walk; the gap is halved.
+
+    `is_certain` is False where the server may just as well be down.
+    """
+
+    def __init__(self, message: str, is_certain: bool = True):
+        super().__init__(message)
+        self.is_certain = is_certain
 
 
 class AlreadyRunning(EtlError):

@@ -21,6 +21,8 @@ from etl.errors import ConfigError, CredentialsError, GapTooLarge, RequestRefuse
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
+GIVEN_UP = "requests given up in a row"
+PATIENCE_MAX = 3
 MESSAGE_MAX_CHARS = 200
 TOKEN_MIN_CHARS = 8
 """Shorter ones would be found in plain words."""
@@ -95,7 +97,7 @@ class Pace:
 class Client:
     """One source's connection: keep-alive, credentials, budget, pace and counters.
 
-    `learned` is what a source module found out about this server during the run.
+    `learned` is what was found out about this server during the run.
     """
 
     source: str
@@ -184,17 +186,30 @@ def fetch(
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
-        stop=tenacity.stop_after_attempt(client.limits.attempts)
+        stop=tenacity.stop_after_attempt(_count_attempts(client))
         | tenacity.stop_before_delay(client.limits.retry_total_s),
         wait=_wait_s,
         sleep=lambda seconds: _sleep(client, seconds),
         reraise=True,
     )
     try:
-        return retrying(attempt)
+        result = retrying(attempt)
     except Transient as error:
+        client.learned[GIVEN_UP] = client.learned.get(GIVEN_UP, 0) + 1
         message = f"{client.source}: {method} {path}: {error}; gave up after retries"
-        raise (GapTooLarge if error.may_be_size else SourceError)(message) from error
+        if error.may_be_size:
+            raise GapTooLarge(message, is_certain=False) from error
+        raise SourceError(message) from error
+    client.learned[GIVEN_UP] = 0
+    return result
+
+
+def _count_attempts(client: Client) -> int:
+    """How often to try: just once where nothing has healed for a while.
+
+    A source of many streams would else wait for a dead server once for each of them.
+    """
+    return client.limits.attempts if client.learned.get(GIVEN_UP, 0) < PATIENCE_MAX else 1
 
 
 def _check_host(client: Client, path: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from etl.coverage import Interval, forget
 from etl.records import SourceConfig
 from etl.redact import Redactor, make_fingerprint, redact_broken, redact_page
 from etl.sources import Source
@@ -31,7 +32,10 @@ class BatchLimits:
 
 @dataclass(slots=True)
 class Loader:
-    """One source on its way into the store: the batch at hand, and the run so far."""
+    """One source on its way into the store: the batch at hand, and the run so far.
+
+    `rereads` are what each stream has still to take from its ledger, see StreamPlan.
+    """
 
     source: Source
     config: SourceConfig
@@ -42,6 +46,7 @@ class Loader:
     batch: Batch
     began_s: float | None = None
     runs: dict[str, RunRow] = field(default_factory=dict)
+    rereads: dict[str, Interval] = field(default_factory=dict)
 
 
 def load_step(loader: Loader, step: Step) -> None:
@@ -52,10 +57,24 @@ def load_step(loader: Loader, step: Step) -> None:
     _add_broken(loader, step)
     if step.gone is not None:
         loader.batch.gone.append((step.stream.table, step.gone))
+    _forget_reread(loader, step)
     loader.batch.walked.append(Walked(step.stream.name, step.progress, step.is_reset))
     run = loader.runs[step.stream.name]
     loader.runs[step.stream.name] = replace(run, pages=run.pages + 1)
     commit_if_due(loader)
+
+
+def _forget_reread(loader: Loader, step: Step) -> None:
+    """Take what is to be read again from the ledger, before the first claim at or above it.
+
+    Its walk may be in pieces. If it were stopped between them, the next pass would look back from
+    the new top only, and miss what came late in the pieces that were left.
+    """
+    stream, covered = step.stream.name, step.progress.covered
+    reread = loader.rereads.get(stream)
+    if reread is not None and covered is not None and covered.until > reread.since:
+        del loader.rereads[stream]
+        loader.batch.walked.append(Walked(stream, forget(reread)))
 
 
 def _add_records(loader: Loader, step: Step) -> None:

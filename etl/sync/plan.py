@@ -25,7 +25,9 @@ LOOKBACK_MAX = timedelta(days=60)
 class StreamPlan:
     """The gaps of one stream, newest first, and what was known when they were found.
 
-    `open_ids` are old records that will still change, to be read again by id.
+    `reread` is the newest of the planned intervals: part of it stands in the ledger, but no longer
+    counts as soon as anything newer does. `open_ids` are old records that will still change, to be
+    read again by id.
     """
 
     stream: Stream
@@ -33,6 +35,7 @@ class StreamPlan:
     state: StreamState
     lookback: timedelta
     since: datetime
+    reread: Interval | None = None
     open_ids: tuple[str, ...] = ()
 
     @property
@@ -66,12 +69,14 @@ def _plan_stream(
 ) -> StreamPlan:
     since = config.since or EPOCH
     lookback = min(max(config.lookback or stream.lookback, state.longest_delay), LOOKBACK_MAX)
-    order = stream.order or state.order
+    # A full pass looks at the order anew: a server may have been out of order just once.
+    order = stream.order or (None if is_full else state.order)
     still_open = OpenRecords()
     if state.ledger:
         edge = state.ledger[-1].until - lookback
         still_open = read_open(connection, config.name, stream, edge)
     intervals = plan_gaps(state.ledger, since, now, lookback, still_open.since, is_full)
+    reread = intervals[0] if state.ledger and intervals else None
     if order == "unordered" and not stream.is_windowed and intervals:
         # Where nothing is known of the order, only the whole list tells what any part of it holds.
         intervals = find_gaps((), since, intervals[0].until)
@@ -80,7 +85,7 @@ def _plan_stream(
         gaps = tuple(part for gap in gaps for part in cut_windows(gap, stream.window))
     else:
         gaps = tuple(_anchor(connection, config, stream, gap, state) for gap in gaps)
-    return StreamPlan(stream, gaps, state, lookback, since, still_open.ids)
+    return StreamPlan(stream, gaps, state, lookback, since, reread, still_open.ids)
 
 
 def cut_windows(gap: Gap, window: timedelta | None) -> Iterator[Gap]:

@@ -3,7 +3,8 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from etl.budget import BudgetEnded
@@ -13,6 +14,8 @@ from etl.sync.walk import Step
 
 QUEUE_PAGES = 16
 TICK_S = 0.1
+JOIN_S = 5.0
+"""How long the threads have to notice that nobody waits for them; they may be inside a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,13 @@ Event = Step | Ended | None
 """None: nothing came for a moment; time to look at the clock."""
 
 
-def run_inline(jobs: Sequence[Job], threads: int) -> Iterator[Event]:
+def run_inline(jobs: Sequence[Job], threads: int) -> Generator[Event]:
     """The same events without threads, job after job."""
     for job in jobs:
         yield from _run_job(job)
 
 
-def _run_job(job: Job) -> Iterator[Event]:
+def _run_job(job: Job) -> Generator[Event]:
     try:
         yield from job.walk()
     except (EtlError, BudgetEnded) as error:
@@ -51,7 +54,7 @@ def _run_job(job: Job) -> Iterator[Event]:
         yield Ended(job.stream)
 
 
-def run_threads(jobs: Sequence[Job], threads: int) -> Iterator[Event]:
+def run_threads(jobs: Sequence[Job], threads: int) -> Generator[Event]:
     """Walk the jobs on threads, in order, and yield what they bring.
 
     A bug in a thread is raised here. When the caller stops early the threads stop, too.
@@ -81,8 +84,9 @@ def run_threads(jobs: Sequence[Job], threads: int) -> Iterator[Event]:
             yield event
     finally:
         abandoned.set()
+        deadline_s = time.monotonic() + JOIN_S
         for worker in workers:
-            worker.join(timeout=5.0)
+            worker.join(timeout=max(0.0, deadline_s - time.monotonic()))
 
 
 def _work(

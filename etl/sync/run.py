@@ -1,6 +1,7 @@
 """A pass over the configured sources: one after the other, and no error of one stops the others."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -38,7 +39,7 @@ class Surroundings:
     budget: Budget
     clock: Callable[[], datetime]
     transport: httpx.BaseTransport | None = None
-    run_jobs: Callable[[Sequence[Job], int], Iterator[Event]] = run_threads
+    run_jobs: Callable[[Sequence[Job], int], Generator[Event]] = run_threads
     limits: BatchLimits = field(default_factory=BatchLimits)
     on_step: Callable[[str, Step], None] = lambda source, step: None
 
@@ -101,8 +102,9 @@ def sync_source(
         walker = Walker(source, client, config, around.budget, pages)
         jobs = [job for plan in plans for job in _make_jobs(walker, plan, traffic)]
         jobs.sort(key=lambda job: job.rank)
-        for event in around.run_jobs(jobs, config.concurrency):
-            _handle(event, loader, result, around)
+        with contextlib.closing(around.run_jobs(jobs, config.concurrency)) as events:
+            for event in events:
+                _handle(event, loader, result, around)
     _finish(loader, result, traffic, around.clock())
     return result
 
@@ -136,6 +138,7 @@ def start_loader(
         around.limits,
         batch,
         runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now) for p in plans},
+        rereads={plan.stream.name: plan.reread for plan in plans if plan.reread},
     )
 
 
@@ -191,13 +194,23 @@ def _finish(
             received_bytes=spent.received_bytes,
         )
     commit(loader)
+    _check_quarantine(loader, result)
     result.runs = tuple(loader.runs.values())
-    quarantined = sum(run.rows_quarantined for run in result.runs)
-    stored = sum(run.rows_new + run.rows_changed + run.rows_unchanged for run in result.runs)
-    if quarantined > max(QUARANTINE_LEAST, QUARANTINE_SHARE_MAX * (quarantined + stored)):
-        result.errors.append(
-            QuarantineExceeded(
-                f"{loader.config.name}: {quarantined} of {quarantined + stored} records could not "
-                'be understood; the others are stored, see: etl query "FROM etl.quarantine"'
-            )
-        )
+
+
+def _check_quarantine(loader: Loader, result: SourceResult) -> None:
+    """Add an error to the result, and to the runs, if too much could not be understood."""
+    runs = loader.runs.values()
+    quarantined = sum(run.rows_quarantined for run in runs)
+    stored = sum(run.rows_new + run.rows_changed + run.rows_unchanged for run in runs)
+    if quarantined <= max(QUARANTINE_LEAST, QUARANTINE_SHARE_MAX * (quarantined + stored)):
+        return
+    error = QuarantineExceeded(
+        f"{loader.config.name}: {quarantined} of {quarantined + stored} records could not "
+        'be understood; the others are stored, see: etl query "FROM etl.quarantine"'
+    )
+    result.errors.append(error)
+    for name, run in loader.runs.items():
+        if run.rows_quarantined and not run.exit_code:
+            loader.runs[name] = replace(run, exit_code=error.exit_code, error=str(error))
+    commit(loader)

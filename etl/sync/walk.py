@@ -7,8 +7,8 @@ a position is only good within this walk.
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from etl.budget import Budget, BudgetEnded
 from etl.coverage import (
@@ -87,7 +87,7 @@ def walk_stream(
     Raises SourceError, CredentialsError, BudgetEnded.
     """
     for number, gap in enumerate(gaps):
-        for step in walk_gap(walker, stream, gap):
+        for step in walk_gap(walker, stream, gap, gaps[0].until):
             yield step
         if number == 0:
             yield from refresh(walker, stream, open_ids)
@@ -109,11 +109,13 @@ def refresh(walker: Walker, stream: Stream, ids: tuple[str, ...]) -> Iterator[St
             yield Step(stream, page, nothing)
 
 
-def walk_gap(walker: Walker, stream: Stream, gap: Gap) -> Iterator[Step]:
+def walk_gap(
+    walker: Walker, stream: Stream, gap: Gap, newest: datetime | None = None
+) -> Iterator[Step]:
     """Walk one gap to its end.
 
     A lost position is sought again from what is known by then. An order that breaks voids the
-    ledger of a list that cannot be filtered by time: all of it is read again.
+    ledger of a list that cannot be filtered by time: all of it is read again, up to `newest`.
     """
     trail = Trail(start_walk(gap))
     while not trail.progress.is_over:
@@ -126,13 +128,15 @@ def walk_gap(walker: Walker, stream: Stream, gap: Gap) -> Iterator[Step]:
                 raise
             _seek_again(trail)
             continue
-        except GapTooLarge:
-            yield from _walk_halves(walker, stream, remaining_gap(trail.progress, trail.recent))
+        except GapTooLarge as error:
+            rest = remaining_gap(trail.progress, trail.recent)
+            yield from _walk_halves(walker, stream, rest, error)
             return
         if following.is_order_broken and not stream.is_windowed:
             yield Step(stream, page, following, is_reset=True)
             since = walker.config.since or gap.since
-            trail = Trail(start_walk(Gap(since, gap.until, order="unordered")))
+            whole = Gap(since, max(gap.until, newest or gap.until), order="unordered")
+            trail = Trail(start_walk(whole))
             continue
         _check_advance(stream, trail, page)
         yield Step(stream, page, following)
@@ -161,8 +165,9 @@ def _advance(stream: Stream, trail: Trail, page: Page) -> Progress:
     that forgot the position may begin at its head again.
     """
     following = advance(trail.progress, page)
-    is_restart = trail.position is not None and trail.losses < LOSSES_MAX
-    if following.is_order_broken and is_restart and not stream.is_windowed:
+    is_new = following.order == "unordered" and trail.progress.order != "unordered"
+    may_be_restart = trail.position is not None and trail.losses < LOSSES_MAX
+    if is_new and may_be_restart and not stream.is_windowed:
         times = [mark.time for mark in page.marks]
         if observe_order(trail.progress.order, None, times) != "unordered":
             raise PositionLost(f"{stream.name}: the page after {trail.position} does not follow it")
@@ -211,17 +216,29 @@ def _is_splittable(stream: Stream, gap: Gap) -> bool:
     return stream.is_windowed and gap.until - gap.since > WINDOW_MIN
 
 
-def _walk_halves(walker: Walker, stream: Stream, gap: Gap) -> Iterator[Step]:
-    """Walk a gap that is too large for the server as two, the newer one first."""
+def _walk_halves(
+    walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge
+) -> Iterator[Step]:
+    """Walk a gap that is too large for the server as two, the newer one first.
+
+    Raises `error` where the gap cannot be made smaller, or that would not help.
+    """
     halves = halve(gap) if _is_splittable(stream, gap) else None
     if halves is None:
-        raise SourceError(
-            f"{walker.config.name}/{stream.name}: the API cannot answer for "
-            f"{gap.since:%Y-%m-%dT%H:%M:%SZ} to {gap.until:%Y-%m-%dT%H:%M:%SZ}, and the range "
-            "cannot be made smaller"
-        )
+        raise error
+    if not error.is_certain:
+        _check_alive(walker, stream, gap, error)
     for half in halves:
         yield from walk_gap(walker, stream, half)
+
+
+def _check_alive(walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge) -> None:
+    """Raise `error` if the server has no answer for the shortest range either: it is down."""
+    shortest = replace(gap, since=gap.until - WINDOW_MIN)
+    try:
+        walker.source.fetch_page(walker.client, walker.config, stream, shortest, None)
+    except SourceError:
+        raise error from None
 
 
 def _check_budget(walker: Walker, trail: Trail) -> None:

@@ -1,0 +1,414 @@
+"""Passes over a Riza account: which requests they cost, and what is known behind them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from etl.budget import Budget
+from etl.coverage import Interval
+from etl.errors import CredentialsError, SourceError
+from etl.records import EPOCH, TICK
+from tests.sources.riza_account import NOON, Account, answer_json, make_execution, make_history
+from tests.sync.passes import Bench, hour, make_config, open_bench
+
+
+@pytest.fixture
+def account() -> Account:
+    """Nine executions, an hour apart, newest first: `e9` began at hour 9."""
+    return Account(make_history(9, step=60))
+
+
+@pytest.fixture
+def bench(account: Account) -> Iterator[Bench]:
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        yield bench
+
+
+NINE = [f"e{n}" for n in range(1, 10)]
+
+
+def test_a_first_pass_reads_everything(bench: Bench, account: Account) -> None:
+    result = bench.sync_well()
+
+    assert account.asked == ["head", "after e7", "after e4", "after e1", "after e2"]
+    assert bench.list_ids() == NINE
+    assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+    [run] = result.runs
+    assert (run.rows_new, run.pages, run.requests, run.state) == (9, 4, 5, "done")
+
+
+def test_a_second_pass_changes_nothing(bench: Bench, account: Account) -> None:
+    bench.sync_well()
+    before = bench.dump()
+    account.take_asked()
+
+    bench.now = hour(11)
+    result = bench.sync_well()
+
+    assert account.asked == ["head"]
+    assert bench.dump() == before
+    assert bench.ledger() == (Interval(EPOCH, hour(11)),)
+    [run] = result.runs
+    assert (run.rows_new, run.rows_changed, run.rows_unchanged) == (0, 0, 3)
+
+
+def test_new_executions_are_read_down_to_what_is_known(bench: Bench, account: Account) -> None:
+    bench.sync_well()
+    account.records = [
+        *(make_execution(f"n{n}", n) for n in range(615, 610, -1)),
+        *account.records,
+    ]
+    account.take_asked()
+
+    bench.now = hour(11)
+    bench.sync_well()
+
+    assert account.asked == ["head", "after n613"]
+    assert len(bench.list_ids()) == 14
+
+
+def test_a_limit_of_pages_stops_and_the_next_run_goes_on_behind_it(
+    bench: Bench, account: Account
+) -> None:
+    """Head first; the backfill goes on from the oldest row but those with its very time."""
+    requests = []
+    for pages in (1, 2, 2, 3):
+        assert bench.sync_well(max_pages=pages).is_stopped == (pages < 3)
+        requests.append(account.take_asked())
+
+    assert requests == [
+        ["head"],
+        ["head", "after e8"],
+        ["head", "after e6"],
+        ["head", "after e4", "after e1", "after e2"],
+    ]
+    assert bench.list_ids() == NINE
+    assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+def test_what_a_stopped_run_knows_is_in_the_ledger(bench: Bench) -> None:
+    bench.sync_well(max_pages=2)
+
+    assert bench.ledger() == (Interval(hour(4) + TICK, hour(10)),)
+    assert bench.states() == [("executions", "stopped", 0)]
+
+
+def test_the_head_comes_first_and_then_the_gaps(bench: Bench, account: Account) -> None:
+    bench.sync_well()
+    account.take_asked()
+    bench.write_ledger(
+        Interval(EPOCH, hour(2)), Interval(hour(4), hour(6)), Interval(hour(8), hour(10))
+    )
+
+    bench.now = hour(11)
+    bench.sync_well()
+
+    assert account.asked == ["head", "after e8", "after e4"]
+    assert bench.ledger() == (Interval(EPOCH, hour(11)),)
+
+
+def test_a_gap_in_the_middle_is_walked_from_its_upper_end(bench: Bench, account: Account) -> None:
+    bench.sync_well()
+    account.take_asked()
+    bench.write_ledger(Interval(EPOCH, hour(5)), Interval(hour(7), hour(10)))
+
+    bench.sync_well()
+
+    assert account.asked == ["head", "after e7"], "three rows, the last one below the gap"
+    assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+def test_a_row_that_was_missing_in_a_gap_is_found(bench: Bench, account: Account) -> None:
+    bench.sync_well()
+    bench.store.execute("DELETE FROM riza.executions WHERE id IN ('e5', 'e6')")
+    bench.write_ledger(Interval(EPOCH, hour(5)), Interval(hour(7), hour(10)))
+
+    bench.sync_well()
+
+    assert bench.list_ids() == NINE
+
+
+@pytest.mark.parametrize("is_ascending", [False, True])
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_ties_across_a_page_boundary_are_read_whole(is_ascending: bool, pages: int) -> None:
+    """Wherever a run is stopped: six executions of one moment, three on a page."""
+    records = [make_execution("a", 0), *(make_execution(f"t{n}", 60) for n in range(6))]
+    records.append(make_execution("z", 120))
+    account = Account(records if is_ascending else records[::-1])
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well(max_pages=pages)
+        claimed = bench.ledger()
+        if not any(i.since <= hour(1) < i.until for i in claimed):
+            bench.sync_well()
+
+        assert sorted(bench.list_ids()) == ["a", "t0", "t1", "t2", "t3", "t4", "t5", "z"]
+
+
+def test_an_ascending_list_is_walked_upwards_and_goes_on_where_it_ended() -> None:
+    account = Account(make_history(9, is_ascending=True, step=60))
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well(max_pages=1)
+        assert account.take_asked() == ["head"]
+        assert bench.ledger() == (Interval(EPOCH, hour(3)),)
+
+        bench.sync_well(max_pages=1)
+        assert account.take_asked() == ["after e2"], "the tail's time may go on"
+        assert bench.ledger() == (Interval(EPOCH, hour(5)),)
+
+        bench.sync_well()
+        assert account.take_asked() == ["after e4", "after e7", "after e8"]
+        assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+        account.records.append(make_execution("e10", 630))
+        bench.now = hour(11)
+        bench.sync_well()
+        assert account.take_asked() == ["after e9", "after e9"]
+        assert bench.list_ids() == [*NINE, "e10"]
+
+
+def test_an_order_that_breaks_midway_makes_everything_be_read(
+    bench: Bench, account: Account
+) -> None:
+    """Also in later passes: only the whole list tells what a part of it holds."""
+    bench.sync_well()
+    account.records.insert(4, make_execution("odd", 60 * 9.5))
+    account.take_asked()
+    bench.write_ledger(Interval(hour(8), hour(10)))
+
+    bench.now = hour(11)
+    bench.sync_well()
+
+    assert "odd" in bench.list_ids()
+    assert bench.ledger() == (Interval(EPOCH, hour(11)),)
+    account.take_asked()
+    account.records.insert(7, make_execution("odd-2", 60 * 10.5))
+    bench.now = hour(12)
+    bench.sync_well()
+    assert "odd-2" in bench.list_ids()
+    assert account.asked[0] == "head"
+    assert len(account.asked) == 5
+
+
+def test_a_list_without_order_claims_nothing_before_its_end(account: Account) -> None:
+    account.records = account.records[::2] + account.records[1::2]
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well(max_pages=2)
+        assert bench.ledger() == ()
+
+        bench.sync_well()
+        assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+        assert bench.list_ids() == NINE
+
+
+def test_a_full_pass_looks_at_the_order_anew(bench: Bench, account: Account) -> None:
+    """A server that was out of order once does not cost the whole list for ever."""
+    ordered = account.records
+    account.records = ordered[::2] + ordered[1::2]
+    bench.sync_well()
+    account.records = ordered
+
+    bench.sync_well(is_full=True)
+    account.take_asked()
+    bench.sync_well()
+
+    assert account.asked == ["head"]
+
+
+@pytest.mark.parametrize("forgotten", ["refused", "empty", "ignored"])
+@pytest.mark.parametrize("is_ascending", [False, True])
+def test_forgotten_anchors_cost_requests_and_no_records(forgotten: Any, is_ascending: bool) -> None:
+    """All stored rows are deleted on the server while half of the list is still unread."""
+    account = Account(make_history(9, is_ascending=is_ascending, step=60), forgotten)
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well(max_pages=1)
+        stored = bench.list_ids()
+        account.delete(*stored)
+
+        bench.sync_well()
+
+        assert bench.list_ids() == NINE
+        assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+@pytest.mark.parametrize("forgotten", ["refused", "empty", "ignored"])
+@pytest.mark.parametrize("is_ascending", [False, True])
+def test_a_position_that_is_deleted_during_a_walk_is_sought_again(
+    forgotten: Any, is_ascending: bool
+) -> None:
+    account = Account(make_history(9, is_ascending=is_ascending, step=60), forgotten)
+    last = "e6" if is_ascending else "e4"
+
+    def delete(asked: str) -> None:
+        if asked == f"after {last}":
+            account.delete(last)
+
+    account.before = delete
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well()
+
+        assert bench.list_ids() == NINE
+        assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+def test_a_new_account_may_grow_while_its_only_page_is_read() -> None:
+    """One row tells nothing of the order; the second is not proof that there is none."""
+    account = Account([make_execution("e1", 60)])
+
+    def grow(asked: str) -> None:
+        if len(account.asked) == 2:
+            account.records.insert(0, make_execution("e2", 120))
+
+    account.before = grow
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well()
+
+        assert bench.list_ids() == ["e1", "e2"]
+        assert bench.read("SELECT list_order FROM etl.streams") == [("descending",)]
+
+
+def test_a_list_that_runs_in_circles_is_an_error_and_what_came_is_kept(
+    bench: Bench, account: Account
+) -> None:
+    page = answer_json({"data": [make_execution("e1", 60), make_execution("e1", 60)]})
+    account.before = lambda asked: page
+
+    [result] = bench.sync()
+
+    [error] = result.errors
+    assert isinstance(error, SourceError)
+    assert error.exit_code == 4
+    assert "does not advance" in str(error)
+    assert bench.list_ids() == ["e1"]
+    assert len(account.asked) < 20
+    assert bench.states() == [("executions", "failed", 4)]
+
+
+def test_the_servers_clock_bounds_what_is_claimed(bench: Bench, account: Account) -> None:
+    """Ours is an hour ahead: what begins in that hour is still to be read."""
+    account.now = hour(10)
+    bench.now = hour(11)
+    bench.sync_well()
+    assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+    account.records.insert(0, make_execution("new", 60 * 10.5))
+    account.now = hour(11)
+    bench.sync_well()
+
+    assert bench.list_ids()[-1] == "new"
+
+
+def test_a_clock_that_is_set_back_loses_nothing(bench: Bench, account: Account) -> None:
+    bench.sync_well()
+
+    bench.now = hour(2)
+    bench.sync_well()
+
+    assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+    assert bench.list_ids() == NINE
+
+
+def test_a_record_that_appears_late_is_found_within_the_lookback(
+    bench: Bench, account: Account
+) -> None:
+    """And the lookback grows by how late it was."""
+    bench.configs = [make_config(lookback=timedelta(hours=2))]
+    bench.sync_well()
+    account.records.insert(2, make_execution("late", 60 * 8 - 1))
+
+    bench.now = hour(11)
+    bench.sync_well()
+
+    assert "late" in bench.list_ids()
+    assert bench.read("SELECT longest_delay_s FROM etl.streams") == [(3_600.0 * 3 + 60,)]
+
+
+def test_since_bounds_the_history(bench: Bench, account: Account) -> None:
+    bench.configs = [make_config(since=hour(5))]
+
+    bench.sync_well()
+
+    assert account.asked == ["head", "after e7"]
+    assert bench.ledger() == (Interval(hour(5), hour(10)),)
+
+
+def test_a_since_that_moves_down_opens_a_gap_below(bench: Bench, account: Account) -> None:
+    bench.configs = [make_config(since=hour(5))]
+    bench.sync_well()
+    account.take_asked()
+
+    bench.configs = [make_config(since=hour(2))]
+    bench.sync_well()
+
+    assert account.asked == ["head", "after e5", "after e2"]
+    assert bench.ledger() == (Interval(hour(2), hour(10)),)
+
+
+def test_refused_credentials_end_a_source_and_not_the_next(bench: Bench, account: Account) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "locked":
+            return httpx.Response(401)
+        return account.answer(request)
+
+    bench.transport = httpx.MockTransport(answer)
+    bench.configs = [make_config("locked"), make_config("prod")]
+
+    locked, prod = bench.sync()
+
+    assert [type(error) for error in locked.errors] == [CredentialsError]
+    assert prod.errors == []
+    assert bench.list_ids() == NINE
+    assert bench.read("SELECT source, state, exit_code FROM etl.runs ORDER BY ALL") == [
+        ("locked", "failed", 3),
+        ("prod", "done", 0),
+    ]
+
+
+def test_what_came_before_an_outage_is_kept(bench: Bench, account: Account) -> None:
+    down = httpx.Response(503, json={"message": "down for repair"})
+    account.before = lambda asked: down if asked == "after e4" else None
+
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == [
+        "prod: GET /v1/executions: HTTP 503: down for repair; gave up after retries"
+    ]
+    assert bench.list_ids() == NINE[3:]
+    account.before = lambda asked: None
+    account.take_asked()
+    bench.sync_well()
+    assert account.asked == ["head", "after e5", "after e2", "after e2"]
+    assert bench.list_ids() == NINE
+
+
+def test_a_run_that_is_asked_to_stop_ends_in_order(bench: Bench, account: Account) -> None:
+    budget = Budget()
+
+    def stop(asked: str) -> None:
+        if asked == "after e7":
+            budget.stop.set()
+
+    account.before = stop
+    [result] = bench.sync(budget=budget)
+
+    assert result.is_stopped
+    assert result.errors == []
+    assert account.asked == ["head", "after e7"]
+    assert bench.list_ids() == NINE[3:]
+    assert bench.states() == [("executions", "stopped", 0)]
+
+
+def test_times_at_the_edge_of_the_calendar_are_only_times(bench: Bench, account: Account) -> None:
+    """Zero times of some languages come last in a list; nothing overflows."""
+    account.records.append(make_execution("zero", started_at="0001-01-01T00:00:00Z"))
+
+    bench.sync_well()
+
+    assert bench.list_ids() == ["zero", *NINE]
+    assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+def test_noon_is_where_the_history_begins() -> None:
+    assert hour(0) == NOON

@@ -1,0 +1,198 @@
+"""Lists that are filtered by time: gaps in pieces, side by side, too large, or not to be had."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from etl.coverage import Interval
+from etl.errors import GapTooLarge, SourceError
+from etl.records import Gap, SourceConfig, Stream
+from etl.sources import SOURCES
+from tests.sync.lab import Lab, make_stream
+from tests.sync.passes import Bench, hour, open_bench
+
+SINCE = hour(0)
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """An hourly record `r0` to `r31`, and a kind that reads them."""
+    lab = Lab(records={"all": {f"r{n}": hour(n) for n in range(32)}})
+    monkeypatch.setitem(SOURCES, "lab", lab)
+    return lab
+
+
+@pytest.fixture
+def bench(lab: Lab) -> Iterator[Bench]:
+    config = SourceConfig(
+        "prod", "lab", "http://lab", "TOKEN", "t0ken", since=SINCE, page_size=4, concurrency=1
+    )
+    with open_bench(lab.TABLES, configs=[config], now=hour(32)) as bench:
+        yield bench
+
+
+def list_ids(bench: Bench) -> set[str]:
+    return {id for (id,) in bench.read("SELECT id FROM lab.records")}
+
+
+def list_asked(lab: Lab) -> list[tuple[float, float]]:
+    """The gaps asked for since the last call, in hours."""
+    asked = [
+        ((since - SINCE) / timedelta(hours=1), (until - SINCE) / timedelta(hours=1))
+        for _, since, until in lab.asked
+    ]
+    lab.asked.clear()
+    return asked
+
+
+def test_a_gap_that_is_too_large_is_halved_newest_first(bench: Bench, lab: Lab) -> None:
+    lab.rows_max = 8
+
+    bench.sync_well()
+
+    assert list_asked(lab) == [(0, 32), (16, 32), (24, 32), (16, 24), (0, 16), (8, 16), (0, 8)]
+    assert list_ids(bench) == {f"r{n}" for n in range(32)}
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(32)),)
+
+
+def test_what_is_to_be_read_again_is_not_known_before_it_was(bench: Bench, lab: Lab) -> None:
+    """A stop between the halves of a gap must not leave the older half of the lookback behind."""
+    bench.sync_well()
+    lab.records["all"] |= {f"n{n}": hour(32 + n / 4) for n in range(16)}
+    lab.records["all"]["late"] = hour(29)
+    lab.rows_max = 16
+    list_asked(lab)
+
+    bench.now = hour(36)
+    assert bench.sync_well(max_pages=5).is_stopped
+
+    assert list_asked(lab)[:2] == [(28, 36), (32, 36)]
+    assert bench.ledger(stream="all") == (
+        Interval(hour(0), hour(28)),
+        Interval(hour(32), hour(36)),
+    )
+    bench.now = hour(46)
+    bench.sync_well()
+    assert "late" in list_ids(bench)
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(46)),)
+
+
+@pytest.mark.parametrize("order", ["descending", "ascending", "unordered"])
+@pytest.mark.parametrize("pages", [1, 3, 5])
+def test_wherever_windows_are_stopped_the_lookback_is_read_in_the_end(
+    bench: Bench, lab: Lab, order: Any, pages: int
+) -> None:
+    lab.streams = (make_stream(order=order, window=timedelta(hours=3)),)
+    bench.sync_well()
+    lab.records["all"] |= {f"n{n}": hour(32 + n / 4) for n in range(16)}
+    lab.records["all"]["late"] = hour(29)
+
+    bench.now = hour(36)
+    bench.sync_well(max_pages=pages)
+    bench.now = hour(46)
+    bench.sync_well()
+
+    assert "late" in list_ids(bench)
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(46)),)
+
+
+def test_windows_that_end_in_any_turn_keep_what_they_found(bench: Bench, lab: Lab) -> None:
+    """The older window of a gap is claimed before the newer one: it stays claimed."""
+    lab.streams = (make_stream(window=timedelta(hours=4)),)
+    bench.sync_well()
+    bench.now = hour(40)
+    bench.run_jobs = lambda jobs, threads: (event for job in jobs[::-1] for event in run_one(job))
+
+    bench.sync_well()
+
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(40)),)
+
+
+def run_one(job: Any) -> Iterator[Any]:
+    from etl.sync.pump import run_inline
+
+    return run_inline([job], 1)
+
+
+def test_a_failing_window_leaves_its_gap_and_no_more(bench: Bench, lab: Lab) -> None:
+    lab.streams = (make_stream(window=timedelta(hours=8)),)
+
+    def fail(stream: Stream, gap: Gap) -> None:
+        if gap.since == hour(8):
+            raise SourceError("no such day")
+
+    lab.fail = fail
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == ["no such day"]
+    assert bench.ledger(stream="all") == (
+        Interval(hour(0), hour(8)),
+        Interval(hour(16), hour(32)),
+    )
+    assert bench.states() == [("all", "failed", 4)]
+
+
+def test_a_range_that_cannot_be_made_smaller_is_an_error(bench: Bench, lab: Lab) -> None:
+    lab.records = {"all": {f"t{n}": hour(16) for n in range(9)}}
+    lab.rows_max = 8
+
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == ["9 records are too many"]
+    assert result.errors[0].exit_code == 4
+    assert len(lab.asked) < 60
+    assert bench.ledger(stream="all")[-1].until == hour(32), "the newer half is kept"
+
+
+def test_a_server_that_is_down_is_not_asked_for_ever_shorter_ranges(bench: Bench, lab: Lab) -> None:
+    def fail(stream: Stream, gap: Gap) -> None:
+        raise GapTooLarge("HTTP 503; gave up", is_certain=False)
+
+    lab.fail = fail
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == ["HTTP 503; gave up"]
+    assert len(lab.asked) == 2
+
+
+def test_a_server_that_fails_for_long_ranges_only_is_asked_for_shorter_ones(
+    bench: Bench, lab: Lab
+) -> None:
+    def fail(stream: Stream, gap: Gap) -> None:
+        if gap.until - gap.since > timedelta(hours=10):
+            raise GapTooLarge("no answer in time", is_certain=False)
+
+    lab.fail = fail
+    bench.sync_well()
+
+    assert list_ids(bench) == {f"r{n}" for n in range(32)}
+
+
+def test_windows_hold_no_more_than_an_interruption_may_cost(bench: Bench, lab: Lab) -> None:
+    """Rows without their time make nothing known before the end of their window."""
+    lab.streams = (make_stream(order="unordered"),)
+    lab.has_total = True
+
+    stopped = bench.sync_well(max_pages=2)
+
+    assert stopped.is_stopped
+    assert bench.ledger(stream="all") == (Interval(hour(24), hour(32)),)
+    bench.sync_well()
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(32)),)
+
+
+def test_one_broken_stream_does_not_stop_its_source(bench: Bench, lab: Lab) -> None:
+    lab.streams = (make_stream("broken"), make_stream("all"))
+
+    def fail(stream: Stream, gap: Gap) -> None:
+        if stream.name == "broken":
+            raise SourceError("gone")
+
+    lab.fail = fail
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == ["gone"]
+    assert list_ids(bench) == {f"r{n}" for n in range(32)}
+    assert sorted(bench.states()) == [("all", "done", 0), ("broken", "failed", 4)]
