@@ -216,9 +216,7 @@ def _is_splittable(stream: Stream, gap: Gap) -> bool:
     return stream.is_windowed and gap.until - gap.since > WINDOW_MIN
 
 
-def _walk_halves(
-    walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge
-) -> Iterator[Step]:
+def _walk_halves(walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge) -> Iterator[Step]:
     """Walk a gap that is too large for the server as two, the newer one first.
 
     Raises `error` where the gap cannot be made smaller, or that would not help.

@@ -48,7 +48,7 @@ def test_new_rows_are_stored_whole(store: duckdb.DuckDBPyConnection) -> None:
     assert read(
         store,
         "SELECT id, epoch_us(seen_at), place, value, body, tags, ratio, is_good, stream, extra, "
-        "source, run_id FROM lab.things",
+        "source, sync_run_id FROM lab.things",
     ) == [
         (
             *("a", int(NOON.timestamp() * 1e6), 3, "v", '{"x": [1, null]}', ["t", "u"]),
@@ -86,7 +86,7 @@ def test_a_changed_row_replaces_its_old_version_and_its_children(
     fate = upsert(store, make_thing("a", value="new", parts=[("r", 3)]), run=2)
 
     assert counts(fate) == (0, 1, 0)
-    assert read(store, "SELECT id, value, run_id FROM lab.things") == [("a", "new", "run-2")]
+    assert read(store, "SELECT id, value, sync_run_id FROM lab.things") == [("a", "new", "run-2")]
     assert read(store, "SELECT name, position FROM lab.parts") == [("r", 0)]
     assert read(store, "SELECT * FROM lab.notes") == []
 
@@ -114,7 +114,7 @@ def test_when_a_row_was_first_seen_survives_its_changes(store: duckdb.DuckDBPyCo
     upsert(store, make_thing("a", value="3"), run=3)
 
     assert read(
-        store, "SELECT first_synced_at::VARCHAR, synced_at::VARCHAR, run_id FROM lab.things"
+        store, "SELECT first_synced_at::VARCHAR, synced_at::VARCHAR, sync_run_id FROM lab.things"
     ) == [("2026-03-01 12:01:00+00", "2026-03-01 12:03:00+00", "run-3")]
 
 
@@ -125,7 +125,7 @@ def test_an_unchanged_row_is_not_written_again(store: duckdb.DuckDBPyConnection)
     fate = upsert(store, thing, make_thing("b"), run=2)
 
     assert counts(fate) == (1, 0, 1)
-    assert read(store, "SELECT id, run_id FROM lab.things ORDER BY id") == [
+    assert read(store, "SELECT id, sync_run_id FROM lab.things ORDER BY id") == [
         ("a", "run-1"),
         ("b", "run-2"),
     ]
