@@ -11,7 +11,7 @@ from etl.errors import StoreError
 from etl.redact import load_key, make_key_id
 from etl.sources import list_tables
 from etl.store.connect import Opener, open_reader, open_writer
-from etl.store.schema import SCHEMA_VERSION, ensure_schema, read_version
+from etl.store.schema import SCHEMA_VERSION, check_version, ensure_schema, read_version
 from etl.views import create_views
 
 
@@ -61,7 +61,7 @@ def open_known(store: StoreConfig) -> Iterator[duckdb.DuckDBPyConnection]:
                 f"{store.path}: the store has the older schema version {version}; "
                 "the next etl sync upgrades it"
             )
-        ensure_schema(connection, (), store.path)
+        check_version(version, store.path)
         yield connection
 
 

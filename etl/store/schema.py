@@ -6,12 +6,15 @@ from typing import Any
 
 import duckdb
 import msgspec
+import xxhash
 
 from etl.errors import StoreError
 from etl.records import Column, Table
+from etl.store.migrations import MIGRATIONS
 from etl.tables import CONTENT_COLUMNS, list_child_columns
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1 + len(MIGRATIONS)
+VERSION, SHAPE = "schema_version", "schema_shape"
 
 KEPT_COLUMNS = (
     Column("source", "VARCHAR"),
@@ -94,67 +97,132 @@ DRIFT = Table(
         last_seen_at="TIMESTAMPTZ",
     ),
 )
-OWN_TABLES = (META, COVERAGE, STREAMS, RUNS, QUARANTINE, DRIFT)
+PRUNED = Table(
+    "etl.pruned",
+    _columns(
+        source="VARCHAR",
+        stream="VARCHAR",
+        executions_before="TIMESTAMPTZ",
+        payloads_before="TIMESTAMPTZ",
+        pruned_at="TIMESTAMPTZ",
+    ),
+)
+OWN_TABLES = (META, COVERAGE, STREAMS, RUNS, QUARANTINE, DRIFT, PRUNED)
 """What the program keeps for itself."""
 
 
 def ensure_schema(
     connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], path: Path
 ) -> None:
-    """Create what is missing, also the tables of a kind that this program did not have before.
+    """Bring the store to this program's version: missing tables, missing columns, migrations.
 
-    Raises StoreError, and touches nothing, if the store is newer.
+    All of it or nothing. Raises StoreError, and touches nothing, if the store is newer.
     """
-    version = read_version(connection)
-    tables = tuple(tables)
-    if version == SCHEMA_VERSION and _list_tables(connection).issuperset(t.name for t in tables):
+    meta = _read_meta(connection)
+    version = _find_version(meta)
+    check_version(version, path)
+    declared = list_declared(tables)
+    shape = _describe_shape(declared)
+    if version == SCHEMA_VERSION and meta.get(SHAPE) == shape:
         return
+    connection.execute("BEGIN")
+    try:
+        _upgrade(connection, declared, version)
+        _write_meta(connection, {VERSION: str(SCHEMA_VERSION), SHAPE: shape})
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def check_version(version: int | None, path: Path) -> None:
+    """Raise StoreError for a store of a newer version than this program knows."""
     if version is not None and version > SCHEMA_VERSION:
         raise StoreError(
             f"{path}: the store has schema version {version}, this program knows "
             f"{SCHEMA_VERSION}; upgrade etl"
         )
-    connection.execute("BEGIN")
-    connection.execute("CREATE SCHEMA IF NOT EXISTS etl")
-    for own in OWN_TABLES:
-        _create(connection, own.name, own.columns)
-    for table in tables:
-        create_tables(connection, table)
-    connection.execute("DELETE FROM etl.meta WHERE name = 'schema_version'")
-    connection.execute("INSERT INTO etl.meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
-    connection.execute("COMMIT")
+
+
+def _upgrade(
+    connection: duckdb.DuckDBPyConnection,
+    declared: Mapping[str, Sequence[Column]],
+    version: int | None,
+) -> None:
+    if version is not None:
+        for migrate in MIGRATIONS[version - 1 :]:
+            migrate(connection)
+    for name, columns in find_missing(connection, declared).items():
+        _add(connection, name, columns)
 
 
 def read_version(connection: duckdb.DuckDBPyConnection) -> int | None:
     """The schema version of the store; None for one that is empty."""
-    if META.name not in _list_tables(connection):
-        return None
-    found = connection.execute(
-        "SELECT value FROM etl.meta WHERE name = 'schema_version'"
-    ).fetchall()
-    return int(found[0][0]) if found else None
+    return _find_version(_read_meta(connection))
 
 
-def _list_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def _find_version(meta: Mapping[str, str]) -> int | None:
+    return int(meta[VERSION]) if VERSION in meta else None
+
+
+def _read_meta(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    try:
+        return dict(connection.execute("SELECT name, value FROM etl.meta").fetchall())
+    except duckdb.CatalogException:
+        return {}
+
+
+def _write_meta(connection: duckdb.DuckDBPyConnection, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        connection.execute("DELETE FROM etl.meta WHERE name = ?", [name])
+        connection.execute("INSERT INTO etl.meta VALUES (?, ?)", [name, value])
+
+
+def _describe_shape(declared: Mapping[str, Sequence[Column]]) -> str:
+    """Changes whenever a table or a column does: looking at them all is slow."""
+    names = [(name, [column.name for column in columns]) for name, columns in declared.items()]
+    return xxhash.xxh3_64_hexdigest(msgspec.json.encode(sorted(names)))
+
+
+def list_declared(tables: Iterable[Table]) -> dict[str, tuple[Column, ...]]:
+    """Every table of the store, by name: the program's own, and those of the kinds."""
+    declared = {own.name: own.columns for own in OWN_TABLES}
+    for table in tables:
+        declared[table.name] = (*table.columns, *CONTENT_COLUMNS, *KEPT_COLUMNS)
+        for child in table.children:
+            declared[child.name] = (KEPT_COLUMNS[0], *list_child_columns(table, child))
+    return declared
+
+
+def find_missing(
+    connection: duckdb.DuckDBPyConnection, declared: Mapping[str, Sequence[Column]]
+) -> dict[str, tuple[Column, ...]]:
+    """The columns that the store does not have, by table; all of those of a missing table."""
+    present = _list_columns(connection)
+    missing = {
+        name: tuple(column for column in columns if column.name not in present.get(name, ()))
+        for name, columns in declared.items()
+    }
+    return {name: columns for name, columns in missing.items() if columns}
+
+
+def _list_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
     rows = connection.execute(
-        "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
-        "WHERE database_name = current_database()"
+        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() "
+        "WHERE database_name = current_database() GROUP BY ALL"
     ).fetchall()
-    return {name for (name,) in rows}
+    return {name: set(columns) for name, columns in rows}
 
 
-def create_tables(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Create the tables of one kind of record: its own and its children's."""
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.name.partition('.')[0]}")
-    _create(connection, table.name, (*table.columns, *CONTENT_COLUMNS, *KEPT_COLUMNS))
-    for child in table.children:
-        columns = (KEPT_COLUMNS[0], *list_child_columns(table, child))
-        _create(connection, child.name, columns)
-
-
-def _create(connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[Column, ...]) -> None:
-    body = ", ".join(f'"{column.name}" {column.type}' for column in columns)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({body})")
+def _add(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Column]) -> None:
+    """Add the columns to the table, or make the table if there is none."""
+    definitions = [f'"{column.name}" {column.type}' for column in columns]
+    if name in _list_columns(connection):
+        for definition in definitions:
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
+        return
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
+    connection.execute(f"CREATE TABLE {name} ({', '.join(definitions)})")
 
 
 def insert_json(

@@ -101,7 +101,7 @@ def test_a_batch_that_fails_anywhere_changes_nothing(store: duckdb.DuckDBPyConne
     after = dump(store)
     assert statement > 10
     assert [name for name in after if after[name] == before[name]] == [
-        *("etl.drift", "etl.meta", "lab.jobs")
+        *("etl.drift", "etl.meta", "etl.pruned", "lab.jobs")
     ]
 
 
