@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from etl.cli.init import TEMPLATE
 from etl.config import (
@@ -22,6 +20,7 @@ from etl.errors import ConfigError
 from etl.sources import SOURCES
 from etl.toml import Place, convert, list_keys
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RIZA = '[sources.prod]\nkind = "riza"\ntoken_env = "RIZA_API_KEY"\n'
 RID = "ri.function-registry.main.function.c26f11c8-cdb3-4f44-9f5d-9816ea1c82da"
 FOUNDRY = (
@@ -113,7 +112,7 @@ def test_a_kind_has_its_own_keys(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x =", "not valid TOML: Invalid value (at line 1, column 4)"),
+        ("x = ]", "not valid TOML: Invalid value (at line 1, column 5)"),
         ("", "sources: none is configured; expected a table [sources.NAME]"),
         ("sources = 3", "sources: found 3, expected a table"),
         ("[sources]\nprod = 3", "sources.prod: found 3, expected a table"),
@@ -332,18 +331,19 @@ def test_what_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
-def test_any_value_of_a_key_is_taken_or_refused_by_name(value: object) -> None:
-    """No value gets through as a bug."""
-    messages = {
-        key: try_convert({"kind": "riza", "token_env": "T", key: value})
-        for key in list_keys(SourceTable)
-    }
+ODD_VALUES = (None, True, -1, 2.5, float("nan"), "", "x", [], ["x"], {}, {"x": 1}, NOON.date())
 
-    assert all(
-        message is None or message.startswith(f"etl.toml: sources.prod.{key}: found ")
-        for key, message in messages.items()
-    )
+
+@pytest.mark.parametrize("key", list_keys(SourceTable))
+def test_any_value_of_a_key_is_taken_or_refused_by_name(key: str) -> None:
+    """No value gets through as a bug."""
+    table = {"kind": "riza", "token_env": "T"}
+
+    refusals = [try_convert({**table, key: value}) for value in ODD_VALUES]
+
+    said = [message for message in refusals if message is not None]
+    assert len(said) > 5
+    assert all(message.startswith(f"etl.toml: sources.prod.{key}: found ") for message in said)
 
 
 def try_convert(table: dict[str, object]) -> str | None:

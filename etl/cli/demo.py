@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +177,8 @@ def sync_demo(shell: Shell, file: Path, settings: "DemoSettings", port: int) -> 
     shell.environ = {**os.environ, TOKEN_VARIABLE: settings.token}
     shell.is_verbose = True
     with run_server(shell, settings, port) as server:
-        write_config(file, list_resources(server))
+        began_at = shell.clock() - timedelta(days=settings.days + 1)
+        write_config(file, began_at, list(server.foundry.history.streams))
         config = load_config(file)
         sources = list_demo_sources(config, server.base_url)
         is_new = not config.store.path.exists()
@@ -189,13 +191,13 @@ def sync_demo(shell: Shell, file: Path, settings: "DemoSettings", port: int) -> 
         return run_sync(shell, config, sources, Wish(totals=totals))
 
 
-def write_config(file: Path, resources: Sequence[str]) -> None:
+def write_config(file: Path, began_at: datetime, resources: Sequence[str]) -> None:
     """The demo's etl.toml, as good for `etl demo --serve`; an existing one stays."""
     from etl.sources import SOURCES
 
     if file.exists():
         return
-    tables = [make_table(kind, resources) for kind in SOURCE_NAMES if kind in SOURCES]
+    tables = [make_table(kind, began_at, resources) for kind in SOURCE_NAMES if kind in SOURCES]
     text = f"""\
 # Written by: etl demo. To sync by hand: etl demo --serve, then in another shell
 # {TOKEN_VARIABLE}=demo-token etl --config {file} sync
@@ -210,7 +212,8 @@ path = "executions.duckdb"
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
 
 
-def make_table(kind: str, resources: Sequence[str]) -> str:
+def make_table(kind: str, began_at: datetime, resources: Sequence[str]) -> str:
+    """One source; a list that is asked window by window is told where its history begins."""
     lines = [
         f"[sources.{SOURCE_NAMES[kind]}]",
         f'kind = "{kind}"',
@@ -218,12 +221,9 @@ def make_table(kind: str, resources: Sequence[str]) -> str:
         f'token_env = "{TOKEN_VARIABLE}"',
     ]
     if kind == "foundry":
+        lines += [f"since = {began_at:%Y-%m-%d}T00:00:00Z"]
         lines += ["resources = [", *(f'    "{rid}",' for rid in resources), "]"]
     return "\n".join([*lines, ""])
-
-
-def list_resources(server: "DemoServer") -> list[str]:
-    return list(server.foundry.history.streams)
 
 
 def list_demo_sources(config: "Config", base_url: str) -> "list[SourceConfig]":

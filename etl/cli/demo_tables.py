@@ -22,9 +22,12 @@ from etl.config import load_store
 if TYPE_CHECKING:
     import duckdb
 
-DAYS_SHOWN = 60
-BAR_WIDTH = 20
-NAMES_SHOWN = 12
+DAYS_MIN, DAYS_MAX = 20, 90
+BAR_WIDTH = 12
+NAMES_SHOWN = 4
+NAME_CHARS_MAX = 26
+OTHER_WIDTH = 46
+SAMPLE_MIN = 30
 NEXT = (
     ("demo", "again: only what is new since is fetched"),
     ("--config {file} views", "what else can be asked"),
@@ -71,42 +74,51 @@ def show_sources(connection: "duckdb.DuckDBPyConnection") -> None:
         FROM failure_rate_daily GROUP BY source ORDER BY source
         """
     ).fetchall()
+    shown = count_days()
     days = connection.execute(
         f"""
         SELECT source, day::VARCHAR, failure_rate FROM failure_rate_daily
-        WHERE day > current_date - {DAYS_SHOWN}
+        WHERE day > (SELECT max(day) FROM failure_rate_daily) - {shown}
         """
     ).fetchall()
-    last = max((date.fromisoformat(day) for _, day, _ in days), default=date.min)
     rows = [
         (
             source,
             format_count(finished),
             format_count(failed),
             format_share(rate),
-            paint(draw_days([d for d in days if d[0] == source], last), "bad"),
+            paint(draw_days([d for d in days if d[0] == source], shown), "bad"),
         )
         for source, finished, failed, rate in totals
     ]
-    curve = f"failure rate of the last {DAYS_SHOWN} days"
+    curve = f"failure rate of {shown} days"
     print_titled("What failed", ("source", "finished", "failed", "rate", curve), rows, (1, 2, 3))
 
 
-def draw_days(days: Sequence[tuple[str, str, float | None]], last: date) -> str:
-    """A character per day; a gap for days without executions."""
+def count_days() -> int:
+    """How many days fit beside the other columns: a character each."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else DAYS_MAX + OTHER_WIDTH
+    return max(DAYS_MIN, min(DAYS_MAX, width - OTHER_WIDTH))
+
+
+def draw_days(days: Sequence[tuple[str, str, float | None]], count: int) -> str:
+    """A character per day up to the last one; a gap for days without executions."""
     rates = {day: rate for _, day, rate in days}
-    shown = [str(last - timedelta(days=ago)) for ago in reversed(range(DAYS_SHOWN))]
+    last = date.fromisoformat(max(rates))
+    shown = [str(last - timedelta(days=ago)) for ago in reversed(range(count))]
     return draw_sparkline([rates.get(day) for day in shown])
 
 
 def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
-    """The names that fail most."""
+    """The names that fail most, by source."""
     rows = connection.execute(
         f"""
         SELECT source, name, finished, failed, failure_rate, failure_rate_low, failure_rate_high
         FROM failure_rate_by_name
-        WHERE finished >= 30 AND failed > 0
-        ORDER BY failure_rate_low DESC LIMIT {NAMES_SHOWN}
+        WHERE finished >= {SAMPLE_MIN} AND failed > 0
+        QUALIFY row_number() OVER (PARTITION BY source ORDER BY failure_rate_low DESC)
+            <= {NAMES_SHOWN}
+        ORDER BY source, failure_rate_low DESC
         """
     ).fetchall()
     highest = max((row[4] for row in rows), default=1.0)
@@ -116,11 +128,11 @@ def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
         [
             (
                 source,
-                name,
+                shorten(name),
                 format_count(finished),
                 format_count(failed),
                 format_share(rate),
-                f"{format_share(low)} to {format_share(high)}",
+                f"{low * 100:.1f} – {high * 100:.1f} %",
                 paint(draw_bar(rate / highest, BAR_WIDTH), "bad"),
             )
             for source, name, finished, failed, rate, low, high in rows
@@ -130,24 +142,39 @@ def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
 
 
 def show_durations(connection: "duckdb.DuckDBPyConnection") -> None:
-    """The names that take longest in all."""
+    """The names that take longest in all, by source."""
     rows = connection.execute(
         f"""
         SELECT source, name, executions, p50_ms, p95_ms, p99_ms, max_ms
         FROM duration_by_name
-        WHERE executions >= 30
-        ORDER BY avg_ms * executions DESC LIMIT {NAMES_SHOWN}
+        WHERE executions >= {SAMPLE_MIN}
+        QUALIFY row_number() OVER (PARTITION BY source ORDER BY avg_ms * executions DESC)
+            <= {NAMES_SHOWN}
+        ORDER BY source, avg_ms * executions DESC
         """
     ).fetchall()
     print_titled(
         "How long successes take",
         ("source", "name", "successes", "median", "95 %", "99 %", "longest"),
         [
-            (source, name, format_count(executions), *map(format_milliseconds, times))
-            for source, name, executions, *times in rows
+            (
+                source,
+                shorten(name),
+                format_count(executions),
+                *(format_milliseconds(time_ms) for time_ms in times_ms),
+            )
+            for source, name, executions, *times_ms in rows
         ],
         (2, 3, 4, 5, 6),
     )
+
+
+def shorten(name: str) -> str:
+    """A name with its middle left out, which long ids of one kind share."""
+    if len(name) <= NAME_CHARS_MAX:
+        return name
+    half = NAME_CHARS_MAX // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
 
 
 def print_titled(

@@ -1,11 +1,11 @@
-"""How far a sync has come: a bar per stream on a terminal, nothing elsewhere."""
+"""How far a sync has come: a bar per source on a terminal, nothing elsewhere."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.cli.render import format_count, format_time
 from etl.cli.shell import Shell
@@ -55,9 +55,15 @@ def show_progress(shell: Shell, totals: Mapping[str, int]) -> Iterator[OnStep]:
         yield lambda source, step: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    tasks: dict[tuple[str, str], Any] = {}
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -67,26 +73,20 @@ def show_progress(shell: Shell, totals: Mapping[str, int]) -> Iterator[OnStep]:
         TimeElapsedColumn(),
         console=Console(stderr=True),
     ) as progress:
+        tasks: dict[str, Task] = {}
 
         def show(source: str, step: "Step") -> None:
-            key = (source, step.stream.name)
-            if key not in tasks:
-                tasks[key] = progress.add_task(
-                    f"{source} {step.stream.name}",
-                    total=totals.get(source),
-                    records="0",
-                    place="",
-                )
-            task = progress.tasks[progress.task_ids.index(tasks[key])]
-            count = int(task.completed) + len(step.page.records)
+            if source not in tasks:
+                number = progress.add_task(source, total=totals.get(source), records="0", place="")
+                tasks[source] = next(task for task in progress.tasks if task.id == number)
+            count = int(tasks[source].completed) + len(step.page.records)
             progress.update(
-                tasks[key],
+                tasks[source].id,
                 completed=count,
                 records=format_count(count),
                 place=format_time(step.progress.tail),
             )
 
         yield show
-        for task_id in progress.task_ids:
-            task = progress.tasks[progress.task_ids.index(task_id)]
-            progress.update(task_id, total=task.completed)
+        for task in tasks.values():
+            progress.update(task.id, total=task.completed)

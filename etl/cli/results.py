@@ -39,7 +39,7 @@ def run_statements(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement
     """Run all statements but the last, which is returned. Raises ConfigError."""
     with explain_sql():
         statements = [
-            Statement(found.query.strip().rstrip("; \n"), found.type == duckdb.StatementType.SELECT)
+            Statement(cut_end(found.query), found.type == duckdb.StatementType.SELECT)
             for found in connection.extract_statements(sql)
         ]
         for statement in statements[:-1]:
@@ -47,6 +47,16 @@ def run_statements(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement
     if not statements:
         raise ConfigError("there is no SQL to run")
     return statements[-1]
+
+
+def cut_end(sql: str) -> str:
+    """A statement without its semicolon and what follows, so that it can stand in brackets."""
+    text = sql.strip().encode()
+    end = len(text)
+    tokens = [t for t in duckdb.tokenize(text.decode()) if t[1] != duckdb.token_type.comment]
+    while tokens and text[tokens[-1][0] :].startswith(b";"):
+        end = tokens.pop()[0]
+    return text[:end].decode()
 
 
 def print_rows(shell: Shell, connection: duckdb.DuckDBPyConnection, sql: str) -> None:

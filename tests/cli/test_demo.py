@@ -18,10 +18,10 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def bare(stage: Stage) -> Stage:
+def empty(bare: Stage) -> Stage:
     """An empty folder; the demo's server is real, so nothing may stand in for the network."""
-    (stage.folder / "etl.toml").unlink()
-    return stage
+    (bare.folder / "etl.toml").unlink()
+    return bare
 
 
 def run_demo(stage: Stage, *words: str) -> Result:
@@ -39,10 +39,10 @@ def count_rows(stage: Stage) -> dict[str, int]:
         return dict(store.execute("SELECT kind, count(*) FROM executions GROUP BY 1").fetchall())
 
 
-def test_the_demo_syncs_every_platform_it_knows_and_shows_what_failed(bare: Stage) -> None:
-    result = run_demo(bare)
+def test_the_demo_shows_every_platform_and_leaves_a_store_to_ask(empty: Stage) -> None:
+    result = run_demo(empty)
 
-    counts = count_rows(bare)
+    counts = count_rows(empty)
     assert result.exit_code == 0, result.stderr
     assert set(counts) == {"riza", "foundry", "b3os"} & set(SOURCES)
     assert counts["riza"] == EXECUTIONS
@@ -50,10 +50,15 @@ def test_the_demo_syncs_every_platform_it_knows_and_shows_what_failed(bare: Stag
         assert title in result.stdout
     assert "interpreter: 400 new, 0 changed, 0 unchanged" in result.stderr
 
+    status = empty.run("--config", "demo/etl.toml", "status")
+    errors = empty.run("--config", "demo/etl.toml", "query", "SELECT count(*) AS n FROM top_errors")
+    assert (status.exit_code, errors.exit_code) == (0, 0)
+    assert int(errors.stdout.splitlines()[1]) > 3
 
-def test_a_second_demo_fetches_only_what_is_new(bare: Stage) -> None:
-    run_demo(bare)
-    later = bare.but(now=NOW + timedelta(days=1))
+
+def test_a_second_demo_fetches_only_what_is_new(empty: Stage) -> None:
+    run_demo(empty)
+    later = empty.but(now=NOW + timedelta(days=1))
 
     result = run_demo(later)
 
@@ -61,41 +66,31 @@ def test_a_second_demo_fetches_only_what_is_new(bare: Stage) -> None:
     new = int(said.split()[1])
     assert result.exit_code == 0
     assert 0 < new < 30
-    assert count_rows(bare)["riza"] == EXECUTIONS + new
+    assert count_rows(empty)["riza"] == EXECUTIONS + new
 
 
-def test_faults_are_waited_out_and_nothing_is_lost(bare: Stage) -> None:
-    result = run_demo(bare, "--fault", "cut@2", "--fault", "error_500@3", "--fault", "drop@5")
+def test_faults_are_waited_out_and_nothing_is_lost(empty: Stage) -> None:
+    result = run_demo(empty, "--fault", "cut@2", "--fault", "error_500@3", "--fault", "drop@5")
 
     assert result.exit_code == 0, result.stderr
-    assert count_rows(bare)["riza"] == EXECUTIONS
+    assert count_rows(empty)["riza"] == EXECUTIONS
 
 
 @pytest.mark.parametrize(
     "fault", ["nonsense=0.1", "cut=2", "cut=x", "cut@x", "no_retry=0.1", "cut"]
 )
-def test_an_impossible_fault_is_refused(bare: Stage, fault: str) -> None:
-    result = run_demo(bare, "--fault", fault)
+def test_an_impossible_fault_is_refused(empty: Stage, fault: str) -> None:
+    result = run_demo(empty, "--fault", fault)
 
     assert result.exit_code == 2
     assert result.stderr.startswith(f"etl: error: --fault {fault}: expected NAME=SHARE or NAME@")
-    assert not (bare.folder / "demo").exists()
+    assert not (empty.folder / "demo").exists()
 
 
-def test_the_configuration_it_leaves_is_good_for_other_commands(bare: Stage) -> None:
-    run_demo(bare)
-
-    status = bare.run("--config", "demo/etl.toml", "status")
-    asked = bare.run("--config", "demo/etl.toml", "query", "SELECT count(*) AS n FROM top_errors")
-
-    assert (status.exit_code, asked.exit_code) == (0, 0)
-    assert int(asked.stdout.splitlines()[1]) > 3
-
-
-def test_served_alone_it_answers_until_it_is_interrupted(bare: Stage) -> None:
+def test_served_alone_it_answers_until_it_is_interrupted(empty: Stage) -> None:
     command = [sys.executable, "-m", "etl", "demo", "--serve", "--port", "0"]
     with subprocess.Popen(
-        command, cwd=bare.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=empty.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -111,11 +106,11 @@ def test_served_alone_it_answers_until_it_is_interrupted(bare: Stage) -> None:
     assert (status, process.returncode, said) == (200, 0, "")
 
 
-def test_a_port_in_use_is_one_line(bare: Stage) -> None:
+def test_a_port_in_use_is_one_line(empty: Stage) -> None:
     from etl.demo.server import start_server
 
     with start_server(now=lambda: NOW) as server:
-        result = run_demo(bare, "--port", str(server.port))
+        result = run_demo(empty, "--port", str(server.port))
 
     assert result.exit_code == 2
     assert result.stderr.startswith(f"etl: error: port {server.port} cannot be used: ")

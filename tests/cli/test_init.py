@@ -32,21 +32,21 @@ def test_init_into_a_folder_that_is_not_there_is_one_line(stage: Stage) -> None:
     assert result.stderr.startswith("etl: error: no/etl.toml: cannot be written: ")
 
 
-def test_the_configuration_is_named_by_option_before_or_behind_or_by_variable(stage: Stage) -> None:
-    (stage.folder / "sub").mkdir()
-    (stage.folder / "etl.toml").rename(stage.folder / "sub" / "mine.toml")
-    named = stage.but(environ={**stage.environ, "ETL_CONFIG": "sub/mine.toml"})
+def test_the_configuration_is_named_by_option_before_or_behind_or_by_variable(bare: Stage) -> None:
+    (bare.folder / "sub").mkdir()
+    (bare.folder / "etl.toml").rename(bare.folder / "sub" / "mine.toml")
+    named = bare.but(environ={**bare.environ, "ETL_CONFIG": "sub/mine.toml"})
 
     results = [
-        stage.run("--config", "sub/mine.toml", "sync"),
-        stage.run("sync", "--config", "sub/mine.toml"),
+        bare.run("--config", "sub/mine.toml", "sync"),
+        bare.run("sync", "--config", "sub/mine.toml"),
         named.run("sync"),
         named.run("--config", "missing.toml", "sync"),
     ]
 
     assert [result.exit_code for result in results] == [0, 0, 0, 2]
-    assert (stage.folder / "sub" / "executions.duckdb").exists()
-    assert not stage.store.exists()
+    assert (bare.folder / "sub" / "executions.duckdb").exists()
+    assert not bare.store.exists()
 
 
 def test_without_a_command_the_help_is_shown(stage: Stage) -> None:

@@ -56,7 +56,7 @@ def test_a_table_shows_every_type_with_numbers_on_the_right(synced: Stage) -> No
 
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert lines[0] == "name    n    share   at                       nothing   flag"
-    assert lines[2] == "a      12   0.1235   2026-01-01 00:00:00+00   ∅         true"
+    assert lines[2] == "a      12   0.1235   2026-01-01 00:00:00+00         ∅   true"
 
 
 def test_data_cannot_command_the_terminal(synced: Stage) -> None:
@@ -155,9 +155,11 @@ def test_nothing_can_be_written(synced: Stage, sql: str) -> None:
 
 
 def test_the_rows_of_the_last_statement_are_shown(synced: Stage) -> None:
-    result = synced.run("query", "CREATE TEMP TABLE t AS SELECT 5 AS n; SELECT n FROM t; -- end")
+    result = synced.run(
+        "query", "CREATE TEMP TABLE t AS SELECT ';' AS n; SELECT n FROM t; ; -- end; /* ; */"
+    )
 
-    assert (result.exit_code, result.stdout) == (0, "n\n5\n")
+    assert (result.exit_code, result.stdout) == (0, "n\n;\n")
 
 
 @pytest.mark.parametrize(
@@ -210,12 +212,12 @@ def test_what_cannot_be_asked_is_one_line(synced: Stage, words: tuple[str, ...],
     assert result.stderr.count("\n") == 1
 
 
-def test_without_a_store_there_is_nothing_to_ask(stage: Stage) -> None:
-    result = stage.run("query", "SELECT 1")
+def test_without_a_store_there_is_nothing_to_ask(bare: Stage) -> None:
+    result = bare.run("query", "SELECT 1")
 
     assert (result.exit_code, result.stderr) == (
         6,
-        f"etl: error: {stage.store}: there is no store yet; run: etl sync\n",
+        f"etl: error: {bare.store}: there is no store yet; run: etl sync\n",
     )
 
 

@@ -14,14 +14,14 @@ def read_cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("   ") if cell.strip()]
 
 
-def test_a_stream_that_was_never_synced_is_shown_without_making_a_store(stage: Stage) -> None:
-    result = stage.run("status")
+def test_a_stream_that_was_never_synced_is_shown_without_making_a_store(bare: Stage) -> None:
+    result = bare.run("status")
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert read_cells(result.stdout.splitlines()[2]) == [
         "interpreter", "executions", "0", "0", "nothing", "0", "redacted", "never",
     ]  # fmt: skip
-    assert not stage.store.exists()
+    assert not bare.store.exists()
 
 
 def test_a_synced_stream_is_shown_with_coverage_lag_and_last_run(stage: Stage) -> None:
@@ -36,23 +36,36 @@ def test_a_synced_stream_is_shown_with_coverage_lag_and_last_run(stage: Stage) -
 
 
 def test_the_status_as_json_has_gaps_and_times(stage: Stage) -> None:
-    stage.configure(CONFIG + "page_size = 1\n")
+    """Two runs, each interrupted after the first page of its head."""
+    stage.configure(CONFIG + "page_size = 2\n")
     stage.run("sync", "--max-pages", "1")
-    tomorrow = stage.but(now=NOW + timedelta(days=1))
-    tomorrow = tomorrow.but(handler=RizaApi([make_record(n) for n in (1, 2, 3, 1500, 1600)]))
+    newer = RizaApi([make_record(n) for n in (1, 2, 3, 1600, 1700)], date=NOW + timedelta(days=1))
+    tomorrow = stage.but(now=NOW + timedelta(days=1), handler=newer)
     tomorrow.run("sync", "--max-pages", "1")
 
     (status,) = json.loads(tomorrow.run("status", "--json").stdout)
 
-    assert (status["source"], status["kind"], status["stream"]) == (
-        "interpreter",
-        "riza",
-        "executions",
-    )
-    assert (status["rows"], status["lag_s"], status["order"]) == (2, 86_400.0, "descending")
-    assert len(status["gaps"]) == 2
-    assert status["gaps"][1] == ["1970-01-01T00:00:00+00:00", "2026-01-01T00:03:00.000001+00:00"]
-    assert status["last_run"]["state"] == "stopped"
+    run = status.pop("last_run")
+    assert (run["state"], run["rows_new"], run["error"]) == ("stopped", 2, None)
+    assert status == {
+        "source": "interpreter",
+        "kind": "riza",
+        "stream": "executions",
+        "payloads": "redacted",
+        "rows": 4,
+        "open_rows": 0,
+        "order": "descending",
+        "lookback_s": 600.0,
+        "lag_s": 0.0,
+        "coverage": [
+            ["2026-01-01T00:02:00.000001+00:00", "2026-01-01T23:50:00+00:00"],
+            ["2026-01-02T02:40:00.000001+00:00", "2026-01-03T00:00:00+00:00"],
+        ],
+        "gaps": [
+            ["2026-01-01T23:50:00+00:00", "2026-01-02T02:40:00.000001+00:00"],
+            ["1970-01-01T00:00:00+00:00", "2026-01-01T00:02:00.000001+00:00"],
+        ],
+    }
 
 
 @pytest.mark.parametrize(("max_lag", "exit_code"), [("2h", 0), ("1h29m", 8), ("90m", 0)])
@@ -96,8 +109,8 @@ def test_an_impossible_duration_is_refused(stage: Stage) -> None:
     )
 
 
-def test_check_reads_one_page_of_each_source_and_writes_nothing(stage: Stage) -> None:
-    result = stage.run("check")
+def test_check_reads_one_page_of_each_source_and_writes_nothing(bare: Stage) -> None:
+    result = bare.run("check")
 
     lines = [read_cells(line) for line in result.stdout.splitlines()[2:]]
     assert (result.exit_code, result.stderr) == (0, "")
@@ -105,9 +118,9 @@ def test_check_reads_one_page_of_each_source_and_writes_nothing(stage: Stage) ->
     assert lines[1][:2] == ["ok", "interpreter/executions"]
     assert lines[1][2].startswith("3 records in ")
     assert lines[1][2].endswith("s, newest first, payloads redacted")
-    assert lines[2] == ["ok", str(stage.store), "no store yet; the first sync makes it"]
-    assert len(stage.handler.requests) == 1  # type: ignore[attr-defined]
-    assert not stage.store.exists()
+    assert lines[2] == ["ok", str(bare.store), "no store yet; the first sync makes it"]
+    assert len(bare.handler.requests) == 1  # type: ignore[attr-defined]
+    assert not bare.store.exists()
 
 
 def test_check_of_a_healthy_store_keeps_every_promise(stage: Stage) -> None:

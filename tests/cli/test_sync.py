@@ -10,11 +10,11 @@ from tests.cli.stage import CONFIG, RizaApi, Stage, make_record
 SECOND_SOURCE = CONFIG + CONFIG.replace("interpreter", "other").replace("riza.test", "other.test")
 
 
-def test_a_sync_without_a_terminal_says_nothing_when_all_is_well(stage: Stage) -> None:
-    result = stage.run("sync")
+def test_a_sync_without_a_terminal_says_nothing_when_all_is_well(bare: Stage) -> None:
+    result = bare.run("sync")
 
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
-    assert stage.list_ids() == ["exec0001", "exec0002", "exec0003"]
+    assert bare.list_ids() == ["exec0001", "exec0002", "exec0003"]
 
 
 @pytest.mark.parametrize("words", [("-v", "sync"), ("sync", "-v")])
@@ -59,11 +59,15 @@ def test_the_result_as_json_has_a_row_per_stream(stage: Stage) -> None:
 
 def test_a_second_sync_changes_nothing(stage: Stage) -> None:
     stage.run("sync")
-    before = stage.query("SELECT id, synced_at::VARCHAR, sync_run_id FROM riza.executions ORDER BY id")
+    before = stage.query(
+        "SELECT id, synced_at::VARCHAR, sync_run_id FROM riza.executions ORDER BY id"
+    )
 
     result = stage.but(now=stage.now).run("sync", "-v")
 
-    rows = stage.query("SELECT id, synced_at::VARCHAR, sync_run_id FROM riza.executions ORDER BY id")
+    rows = stage.query(
+        "SELECT id, synced_at::VARCHAR, sync_run_id FROM riza.executions ORDER BY id"
+    )
     assert rows == before
     assert "0 new, 0 changed" in result.stderr
 
@@ -158,13 +162,13 @@ def test_full_reads_again_what_is_known(stage: Stage) -> None:
     assert "2 changed, 1 unchanged" in full.stderr
 
 
-def test_views_timezone_and_key_id_are_there_after_the_first_sync(stage: Stage) -> None:
-    stage.configure('[store]\ntimezone = "Europe/Berlin"\n' + CONFIG)
+def test_views_timezone_and_key_id_are_there_after_the_first_sync(bare: Stage) -> None:
+    bare.configure('[store]\ntimezone = "Europe/Berlin"\n' + CONFIG)
 
-    stage.run("sync")
+    bare.run("sync")
 
-    meta = dict(stage.query("SELECT name, value FROM etl.meta"))
-    assert stage.query("SELECT count(*) FROM executions") == [(3,)]
+    meta = dict(bare.query("SELECT name, value FROM etl.meta"))
+    assert bare.query("SELECT count(*) FROM executions") == [(3,)]
     assert meta["timezone"] == "Europe/Berlin"
     assert len(meta["key_id"]) == 16
 
@@ -178,14 +182,14 @@ def test_the_secret_of_a_payload_never_reaches_the_folder(stage: Stage) -> None:
     assert not [path for path in files if b"token-of-the-test" in path.read_bytes()]
 
 
-def test_a_plan_writes_nothing_not_even_a_store(stage: Stage) -> None:
-    before = sorted(path.name for path in stage.folder.iterdir())
+def test_a_plan_writes_nothing_not_even_a_store(bare: Stage) -> None:
+    before = sorted(path.name for path in bare.folder.iterdir())
 
-    result = stage.but(environ={}).run("sync", "--plan")
+    result = bare.but(environ={}).run("sync", "--plan")
 
     assert result.exit_code == 0
     assert "the beginning   2026-01-02 00:00:00" in result.stdout
-    assert sorted(path.name for path in stage.folder.iterdir()) == before
+    assert sorted(path.name for path in bare.folder.iterdir()) == before
 
 
 def test_a_plan_names_the_gaps_and_estimates_the_requests(stage: Stage) -> None:
