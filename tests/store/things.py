@@ -41,6 +41,7 @@ JOBS = Table(
     (Column("id", "VARCHAR"), Column("moved_at", "TIMESTAMPTZ"), Column("value", "VARCHAR")),
     key=("id",),
     time="moved_at",
+    open_when="value = 'open'",
 )
 """Its time may change for a key."""
 
@@ -62,6 +63,10 @@ def make_thing(
     row = (id, minute(at), place, value, body, tags, 0.5, True)
     children = (list(parts), [(note,) for note in notes])
     return Flat(row, children if parts or notes else ())
+
+
+def make_job(id: str, at: float = 0, value: str = "a") -> Flat:
+    return Flat((id, minute(at), value))
 
 
 def make_batch(
