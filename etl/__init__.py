@@ -9,6 +9,7 @@ decode     JSON -> typed records; unknown fields and broken records are set asid
 coverage   the ledger of what is known, as pure arithmetic on intervals
 offsets    a place in a list that is paged by offset, found and kept while rows move
 redact     credentials out of rows, before anything is written
+drift      what an API sends and does not document: unknown fields and values
 tables     rows -> Arrow tables
 store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views

@@ -18,6 +18,7 @@ import tenacity
 from etl.budget import Budget
 from etl.decode import mend_nesting, mend_text
 from etl.errors import ConfigError, CredentialsError, GapTooLarge, RequestRefused, SourceError
+from etl.redact import mask_line
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
@@ -308,7 +309,8 @@ def _refuse(
     if status == 413:
         return GapTooLarge(line)
     if 300 <= status < 400:
-        line = f"{line}: redirected to {response.headers.get('location')}; correct base_url"
+        location = mask_line(response.headers.get("location", "nowhere"))
+        line = f"{line}: redirected to {location}; correct base_url"
     return RequestRefused(line, status, detail)
 
 
@@ -355,7 +357,7 @@ def describe_error_body(content: bytes, token: str = "") -> str:
     """What an error body says, in one short line; empty when it says nothing readable.
 
     Only the fields that describe an error are shown, never the whole body: it may echo a request.
-    Nor is the token: some APIs quote the one they refuse.
+    Nor is the token, or what looks like a secret: some APIs quote what they refuse.
     """
     try:
         body = json.loads(content)
@@ -370,7 +372,7 @@ def describe_error_body(content: bytes, token: str = "") -> str:
     line = re.sub(r"\s+", " ", ", ".join(parts))
     if len(token) >= TOKEN_MIN_CHARS:
         line = line.replace(token, "(token)")
-    return line[:MESSAGE_MAX_CHARS]
+    return mask_line(line)[:MESSAGE_MAX_CHARS]
 
 
 def _describe_failure(error: httpx.RequestError) -> str:
@@ -382,5 +384,6 @@ def _describe_failure(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.DecodingError):
         return "the answer's compression is damaged"
     if isinstance(error, httpx.NetworkError):
-        return f"cannot connect ({error})" if isinstance(error, httpx.ConnectError) else str(error)
+        words = mask_line(str(error))
+        return f"cannot connect ({words})" if isinstance(error, httpx.ConnectError) else words
     return type(error).__name__
