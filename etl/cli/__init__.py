@@ -28,7 +28,19 @@ import click
 from etl.cli.shell import Shell, explain_usage, fail, shared_options
 from etl.errors import ConfigError, EtlError
 
-COMMANDS = ("demo", "init", "check", "sync", "fetch", "status", "query", "views", "export")
+COMMANDS = (
+    "demo",
+    "init",
+    "check",
+    "sync",
+    "fetch",
+    "status",
+    "query",
+    "views",
+    "quarantine",
+    "export",
+    "publish",
+)
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 

@@ -33,6 +33,9 @@ class Source(Protocol):
     ) -> Page:
         """One record by its id, as a page of one; PositionLost if the API does not have it."""
 
+    def find_record_type(self, stream: Stream) -> type[Any]:
+        """The msgspec struct that a record of the stream is decoded to."""
+
     def flatten(self, record: Any) -> Flat:
         """The rows of one record. Pure: no clock, no network, no state."""
 

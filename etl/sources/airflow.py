@@ -409,6 +409,11 @@ def _find_path(source: str, stream: Stream, record_id: str) -> str:
     return "/".join((path, "taskInstances", *(quote(place, safe="") for place in places)))
 
 
+def find_record_type(stream: Stream) -> type[DagRun] | type[TaskInstance]:
+    """What a record of the stream is decoded to."""
+    return _TYPES_OF[stream.name]
+
+
 def flatten(record: DagRun | TaskInstance) -> Flat:
     """The row of one run or of one task instance; neither has child rows."""
     values = msgspec.structs.astuple(record)

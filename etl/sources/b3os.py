@@ -224,6 +224,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
 class _ListData(msgspec.Struct, rename="camel"):
     items: list[Raw] | None = None
     has_more: bool | None = None
+    offset: int | None = None
 
 
 class _Single(msgspec.Struct):
@@ -284,9 +285,11 @@ def _fetch_list(
     client: Client, config: SourceConfig, stream: Stream, offset: int, limit: int
 ) -> Rows:
     def read(envelope: _Envelope, served_at: datetime | None) -> Rows:
-        raws, has_more = _open_list(envelope, limit)
+        data = _open_list(envelope, limit)
+        raws = data.items or []
         places = [_read_place(stream, raw) for raw in raws]
-        return Rows(offset, raws, places, has_more, served_at)
+        start = offset if data.offset is None else data.offset
+        return Rows(start, raws, places, bool(raws and data.has_more), served_at)
 
     params = {"limit": str(limit), "offset": str(offset)}
     try:
@@ -300,20 +303,20 @@ def _fetch_list(
         ) from error
 
 
-def _open_list(envelope: _Envelope, limit: int) -> tuple[list[Raw], bool]:
-    """The records of an answer, and whether there are more. Raises ValidationError.
+def _open_list(envelope: _Envelope, limit: int) -> _ListData:
+    """The list of an answer, its `has_more` known. Raises ValidationError.
 
-    They may stand in `data` itself, and an empty list may be null or left out.
+    The records may stand in `data` itself, and an empty list may be null or left out.
     """
     if bytes(envelope.data).startswith(b"["):
-        data = _ListData(_decode_raws(envelope.data), envelope.has_more)
+        data = _ListData(_decode_raws(envelope.data))
     else:
         data = _decode_list_data(envelope.data)
     has_more = envelope.has_more if data.has_more is None else data.has_more
     if data.items is None and has_more is not False:
         raise msgspec.ValidationError("there are no items")
-    raws = data.items or []
-    return raws, bool(raws) and (len(raws) >= limit if has_more is None else has_more)
+    is_full = len(data.items or ()) >= limit
+    return _ListData(data.items, is_full if has_more is None else has_more, data.offset)
 
 
 def _read_place(stream: Stream, raw: Raw) -> Place:
@@ -477,6 +480,11 @@ def _check_times(record: Execution | Run | Event, needed: str = "") -> None:
             raise ValueError(f"not a time - at `{path}`") from None
         if time is None and name == needed:
             raise ValueError(f"no time - at `{path}`")
+
+
+def find_record_type(stream: Stream) -> type[Execution] | type[Run]:
+    """What a record of the stream is decoded to."""
+    return _RECORD_TYPES[stream.name]
 
 
 def flatten(record: Execution | Run) -> Flat:

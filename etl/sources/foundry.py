@@ -369,6 +369,11 @@ def fetch_record(client: Client, config: SourceConfig, stream: Stream, record_id
     raise ConfigError(f"{client.source}: foundry cannot retrieve single executions")
 
 
+def find_record_type(stream: Stream) -> type[Execution]:
+    """What a record of a stream is decoded to."""
+    return Execution
+
+
 def flatten(record: Execution) -> Flat:
     """The row of one execution; it has no child rows."""
     duration = record.duration or _NO_DURATION

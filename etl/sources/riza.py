@@ -431,6 +431,11 @@ def fetch_record(client: Client, config: SourceConfig, stream: Stream, record_id
     return Page(decoded.records, marks, None, decoded.extras, decoded.broken)
 
 
+def find_record_type(stream: Stream) -> type[Execution]:
+    """What a record of the stream is decoded to."""
+    return Execution
+
+
 def flatten(record: Execution) -> Flat:
     """The rows of one execution: `riza.executions` and its env, http_allow and files."""
     details = record.details or _NO_DETAILS

@@ -72,7 +72,7 @@ def upsert_rows(
     """
     if not pending.rows:
         return {}
-    stored = _read_stored(connection, stamp.source, pending)
+    stored = read_stored(connection, stamp.source, pending)
     fates = _judge(pending, stored, known)
     changed = [key for key, old in stored.items() if old.content_hash != _hash(pending, key)]
     unchanged = stored.keys() - set(changed)
@@ -119,7 +119,7 @@ def _find_time_place(table: Table) -> int | None:
     return None if table.time is None else names.index(table.time)
 
 
-def _read_stored(
+def read_stored(
     connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows
 ) -> dict[Key, Stored]:
     """The versions already there of the pending records."""

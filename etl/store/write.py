@@ -71,7 +71,8 @@ class RunRow:
 class Batch:
     """What waits for one commit of one source.
 
-    By stream: `runs` as they stand and as last `written`, `lookbacks_s`, the overlap in force, and
+    `released` are quarantined records, by stream and fingerprint, that are understood by now. By
+    stream: `runs` as they stand and as last `written`, `lookbacks_s`, the overlap in force, and
     `known`, the newest interval of the ledger when the run began.
     """
 
@@ -82,6 +83,7 @@ class Batch:
     walked: list[Walked] = field(default_factory=list)
     gone: list[tuple[Table, str]] = field(default_factory=list)
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
+    released: list[tuple[str, str]] = field(default_factory=list)
     runs: dict[str, RunRow] = field(default_factory=dict)
     written: Mapping[str, RunRow] = field(default_factory=dict)
     lookbacks_s: Mapping[str, float] = field(default_factory=dict)
@@ -216,9 +218,9 @@ def _write_streams(
 def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> None:
     """Store what could not be understood, once: the same record again replaces itself."""
     records = {(q.stream, q.fingerprint): q for q in batch.quarantined}
-    if not records:
+    names = [f"{stream}/{fingerprint}" for stream, fingerprint in (*records, *batch.released)]
+    if not names:
         return
-    names = [f"{q.stream}/{q.fingerprint}" for q in records.values()]
     connection.execute(
         "DELETE FROM etl.quarantine "
         f"WHERE source = ? AND stream || '/' || fingerprint IN {UNNEST_TEXTS}",

@@ -126,6 +126,6 @@ def commit(loader: Loader) -> None:
         loader.runs = write_batch(connection, batch, loader.clock())
     written = dict(loader.runs)
     loader.batch = replace(
-        loader.batch, pending={}, walked=[], gone=[], quarantined=[], written=written
+        loader.batch, pending={}, walked=[], gone=[], quarantined=[], released=[], written=written
     )
     loader.began_s = None
