@@ -140,7 +140,7 @@ def make_foundry_scene(chance: random.Random, source: str) -> Scene:
         "http://api.test",
         "TOKEN",
         "t0ken",
-        foundry.Options((foundry_api.RESOURCE,), window_days=chance.choice((0.05, 0.5, 30.0))),
+        foundry.Options((foundry_api.RESOURCE,), window_days=chance.choice((late_max.total_seconds() / 200_000, 30.0))),
         since=START - timedelta(hours=1),
         lookback=timedelta(minutes=10) + late_max,
         page_size=chance.choice((2, 3, 7)),
