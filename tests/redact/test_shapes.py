@@ -1,7 +1,10 @@
 """Secrets known by their shape, and lines that may be logged."""
 
+import json
+
 import pytest
 
+from etl.http import describe_error_body
 from etl.redact import mask_line
 from etl.redact.shapes import (
     list_connection_passwords,
@@ -160,3 +163,17 @@ def test_a_line_keeps_what_helps(line: str) -> None:
 
 def test_a_given_secret_is_masked_in_its_usual_encodings() -> None:
     assert mask_line("x a%2Fb%20c-1 y a/b c-1", secrets=("a/b c-1",)) == "x *** y ***"
+
+
+def test_the_words_of_an_api_show_no_secret_and_keep_their_ids() -> None:
+    body = {
+        "errorName": "InvalidCredentials",
+        "errorInstanceId": "9f4c2f1e-0000-4000-8000-000000000001",
+        "message": f"Basic dXNlcjpwYXNzd29yZA== and {TOKENS['JWT']} refused for redis://:pw@cache",
+        "requestId": "req_01JM3JQFH1HW3SKDNE",
+    }
+
+    assert describe_error_body(json.dumps(body).encode()) == (
+        "InvalidCredentials, 9f4c2f1e-0000-4000-8000-000000000001, "
+        "Basic *** and *** refused for redis://:***@cache, req_01JM3JQFH1HW3SKDNE"
+    )
