@@ -11,7 +11,7 @@ from etl.budget import Budget
 from etl.cli.opening import open_known
 from etl.cli.progress import describe_clock
 from etl.cli.render import format_duration, paint, print_table
-from etl.cli.shell import Shell
+from etl.cli.shell import Shell, describe_error
 from etl.config import Config, resolve_token
 from etl.coverage import observe_order
 from etl.errors import EtlError, GapTooLarge, StoreError
@@ -54,7 +54,7 @@ def check_source(shell: Shell, source: SourceConfig, budget: Budget) -> list[Lin
     try:
         ready = resolve_token(source, shell.environ)
     except EtlError as error:
-        return [Line(source.name, str(error), error)]
+        return [Line(source.name, describe_error(error), error)]
     lines = []
     with open_client(
         ready.name,
@@ -69,7 +69,7 @@ def check_source(shell: Shell, source: SourceConfig, budget: Budget) -> list[Lin
             try:
                 lines += check_stream(shell, client, ready, stream, subject)
             except EtlError as error:
-                lines.append(Line(subject, str(error), error))
+                lines.append(Line(subject, describe_error(error), error))
     return lines
 
 
@@ -122,7 +122,7 @@ def check_the_store(config: Config) -> list[Line]:
             findings = check_store(connection, list_tables())
             clear = count_clear_secrets(connection, list_tables(), redacted)
     except EtlError as error:
-        return [Line(str(path), str(error), error)]
+        return [Line(str(path), describe_error(error), error)]
     lines = [Line(str(path), describe_store(path, findings))]
     for finding in findings:
         if finding.broken:

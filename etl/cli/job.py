@@ -11,7 +11,7 @@ import click
 from etl.cli.lock import hold_lock
 from etl.cli.opening import prepare_store
 from etl.cli.progress import ClockWatch, show_progress
-from etl.cli.shell import Shell, fail, say
+from etl.cli.shell import Shell, describe_error, fail, say
 from etl.cli.stopping import stop_on_signals
 from etl.config import Config, resolve_token
 from etl.errors import EtlError
@@ -109,7 +109,7 @@ def build_summary(results: Sequence[SourceResult], exit_code: int) -> dict[str, 
                 "source": result.source,
                 "exit_code": min((e.exit_code for e in result.errors), default=0),
                 "is_stopped": result.is_stopped,
-                "errors": [str(error) for error in unique_errors(result.errors)],
+                "errors": [describe_error(error) for error in unique_errors(result.errors)],
                 "streams": [_to_json(asdict(run)) for run in result.runs],
             }
             for result in results

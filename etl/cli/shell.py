@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from etl.budget import Budget, start_budget
-from etl.errors import EtlError
+from etl.errors import ConfigError, EtlError
 
 if TYPE_CHECKING:
     import httpx
@@ -113,7 +113,16 @@ def say(shell: Shell, level: Level, message: str, **details: Any) -> None:
 
 def fail(shell: Shell, error: EtlError, **details: Any) -> None:
     """The line of an error."""
-    say(shell, "error", str(error), exit_code=error.exit_code, **details)
+    say(shell, "error", describe_error(error), exit_code=error.exit_code, **details)
+
+
+def describe_error(error: EtlError) -> str:
+    """The message of an error; what a server or a store said may hold a secret, which is masked."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    from etl.redact import mask_line
+
+    return mask_line(str(error))
 
 
 def clean(text: str) -> str:

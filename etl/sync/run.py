@@ -14,7 +14,7 @@ from etl.budget import Budget, BudgetEnded
 from etl.errors import EtlError, QuarantineExceeded, StoreError
 from etl.http import Traffic, open_client
 from etl.records import SourceConfig, Stream
-from etl.redact import Redactor
+from etl.redact import Redactor, mask_line
 from etl.sources import SOURCES
 from etl.store.connect import Opener
 from etl.store.write import Batch, RunRow, mark_interrupted
@@ -174,7 +174,7 @@ def _set_state(loader: Loader, stream: Stream, state: str, error: EtlError | Non
     """The state of a stream's run: the worst of its jobs."""
     run = loader.runs[stream.name]
     if error is not None:
-        run = replace(run, state=state, exit_code=error.exit_code, error=str(error))
+        run = replace(run, state=state, exit_code=error.exit_code, error=mask_line(str(error)))
     elif run.state == "running" or (state == "stopped" and run.state == "done"):
         run = replace(run, state=state, exit_code=0)
     loader.runs[stream.name] = run
@@ -212,5 +212,5 @@ def _check_quarantine(loader: Loader, result: SourceResult) -> None:
     result.errors.append(error)
     for name, run in loader.runs.items():
         if run.rows_quarantined and not run.exit_code:
-            loader.runs[name] = replace(run, exit_code=error.exit_code, error=str(error))
+            loader.runs[name] = replace(run, exit_code=error.exit_code, error=mask_line(str(error)))
     commit(loader)

@@ -182,6 +182,21 @@ def test_a_failing_server_is_one_line(
     assert stage.query("SELECT state, exit_code FROM etl.runs") == [("failed", exit_code)]
 
 
+def test_a_secret_in_what_a_server_says_is_not_repeated(stage: Stage) -> None:
+    said = (
+        b'{"message": "no such user postgres://admin:hunter2hunter2@db/x, api_key=s3cretS3CRET99"}'
+    )
+    refusing = stage.but(handler=reply(403, said))
+
+    results = [refusing.run("sync", "--json"), refusing.run("check")]
+
+    for result in results:
+        assert result.exit_code == 3
+        assert "HTTP 403: no such user" in result.stderr
+        assert "hunter2" not in result.output
+        assert "s3cret" not in result.output
+
+
 def test_a_host_where_nobody_listens_is_one_line(stage: Stage) -> None:
     """Over a real socket, by a process of its own that does not sleep between its attempts."""
     stage.configure(CONFIG.replace("riza.test", f"127.0.0.1:{find_closed_port()}"))

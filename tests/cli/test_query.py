@@ -49,14 +49,14 @@ def test_the_order_of_the_query_is_the_order_of_the_rows(synced: Stage) -> None:
 def test_a_table_shows_every_type_with_numbers_on_the_right(synced: Stage) -> None:
     sql = (
         "SELECT 'a' AS name, 12 AS n, 0.123456789::DOUBLE AS share, "
-        "TIMESTAMPTZ '2026-01-01 00:00:00Z' AS at, NULL AS nothing, true AS flag"
+        "TIMESTAMPTZ '2026-01-01 00:00:00Z' AS at, NULL::VARCHAR AS nothing, true AS flag"
     )
 
     result = synced.run("query", sql, "--format", "table")
 
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert lines[0] == "name    n    share   at                       nothing   flag"
-    assert lines[2] == "a      12   0.1235   2026-01-01 00:00:00+00         ∅   true"
+    assert lines[2] == "a      12   0.1235   2026-01-01 00:00:00+00   ∅         true"
 
 
 def test_data_cannot_command_the_terminal(synced: Stage) -> None:
