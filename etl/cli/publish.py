@@ -1,0 +1,40 @@
+"""`etl publish FILE`: a copy that dashboards may keep open."""
+
+from pathlib import Path
+
+import click
+
+from etl.cli.shell import Shell, pass_shell, say, shared_options
+
+
+@click.command()
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False), required=False, metavar="[FILE]"
+)
+@shared_options
+@pass_shell
+def command(shell: Shell, file: Path | None) -> None:
+    """Write a compacted, read-only copy of the store for dashboards to keep open.
+
+    It is replaced at once and as a whole; who has the old one open keeps it. Nothing is done where
+    nothing has changed. Without FILE: the one that [store] publish names.
+    """
+    from etl.cli.opening import open_known
+    from etl.config import load_store
+    from etl.errors import ConfigError
+    from etl.publish import publish
+
+    store = load_store(shell.config_file)
+    target = file or store.publish
+    if target is None:
+        raise ConfigError("name a FILE, or set publish in [store] of the configuration")
+    with open_known(store):
+        pass
+    size_bytes = publish(store.path, target, shell.start_budget(None), is_alone=False)
+    say(shell, "info", describe_published(target, size_bytes), file=str(target))
+
+
+def describe_published(target: Path, size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return f"{target}: nothing has changed since it was published"
+    return f"{target}: published, {size_bytes / 1e6:.1f} MB"
