@@ -52,6 +52,7 @@ RUN_STATUSES = (*OPEN_RUN_STATUSES, "success", "partial", "failure", "cancelled"
 Id = Annotated[str, Meta(min_length=1)]
 Time = Annotated[str, Meta(description="RFC 3339; empty, or in year 1, where there is none")]
 Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+OrgId = Annotated[str, Meta(pattern="^[!-~]+$", description="the id of an organization")]
 T = TypeVar("T")
 
 
@@ -65,9 +66,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     runs: Annotated[bool, Meta(description="true or false")] = False
     events: Annotated[bool, Meta(description="true or false")] = False
-    org_id: (
-        Annotated[str, Meta(pattern="^[!-~]+$", description="the id of an organization")] | None
-    ) = None
+    org_id: OrgId | None = None
 
 
 class Event(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
@@ -158,7 +157,9 @@ _COLUMN_TYPES: dict[Any, str] = {
     bool: "BOOLEAN",
     Raw: "JSON",
 }
-_TEXTS = frozenset({"status_reason", "summary", "title", "message"})
+_JSONS = ("request_payload", "response_payload", "client_safe_metadata", "data")
+_TEXTS = ("status_reason", "summary", "title", "message")
+_ROLES: dict[str, Role] = {**dict.fromkeys(_JSONS, "json"), **dict.fromkeys(_TEXTS, "text")}
 
 
 def _list_columns(
@@ -166,10 +167,14 @@ def _list_columns(
 ) -> tuple[Column, ...]:
     """One column per field of a record, in their order, but the one that is stored elsewhere."""
     fields = [field for field in msgspec.structs.fields(record_type) if field.name != without]
-    kinds = [(field.name, _name_type(field.type)) for field in fields]
     return tuple(
-        Column(name, kind, _name_role(name, kind), known=statuses if name == "status" else ())
-        for name, kind in kinds
+        Column(
+            field.name,
+            _name_type(field.type),
+            _ROLES.get(field.name, "plain"),
+            known=statuses if field.name == "status" else (),
+        )
+        for field in fields
     )
 
 
@@ -177,16 +182,6 @@ def _name_type(kind: Any) -> str:
     """The column type of a field that may be null; empty for one that is no column."""
     options = (kind, *get_args(kind))
     return next((_COLUMN_TYPES[option] for option in options if option in _COLUMN_TYPES), "")
-
-
-def _name_role(name: str, kind: str) -> Role:
-    if kind == "JSON":
-        return "json"
-    return "text" if name in _TEXTS else "plain"
-
-
-def _list_texts(values: Sequence[str]) -> str:
-    return ", ".join(f"'{value}'" for value in values)
 
 
 EVENTS = Table("b3os.events", _list_columns(Event, without="execution_id"))
@@ -198,7 +193,7 @@ EXECUTIONS = Table(
     is_time_fixed=True,
     # One with an unknown status is not read again and again: the last status that was added to
     # the API was a final one, and what changes soon is within the lookback.
-    open_when=f"status IN ({_list_texts(OPEN_STATUSES)})",
+    open_when=f"status IN {OPEN_STATUSES}",
     children=(EVENTS,),
 )
 RUNS = Table(
@@ -206,7 +201,7 @@ RUNS = Table(
     _list_columns(Run, RUN_STATUSES),
     key=("id",),
     time="started_at",
-    open_when=f"status IN ({_list_texts(OPEN_RUN_STATUSES)})",
+    open_when=f"status IN {OPEN_RUN_STATUSES}",
 )
 TABLES = (EXECUTIONS, RUNS)
 _RECORD_TYPES: dict[str, type[Execution] | type[Run]] = {"executions": Execution, "runs": Run}

@@ -440,6 +440,16 @@ def test_an_offset_that_the_api_does_not_take_ends_the_walk_with_advice() -> Non
         walk(server)
 
 
+def test_a_page_that_comes_again_is_an_error_and_not_an_endless_walk() -> None:
+    server = B3osServer(make_records(100))
+    first = server.answer(httpx.Request("GET", "http://b/v1/executions?limit=10&offset=0"))
+
+    with client_of(lambda request: httpx.Response(200, content=first.content)) as client:
+        walker = Walker(b3os, client, make_config(10), client.budget, PageLimit())
+        with pytest.raises(SourceError, match="does not advance"):
+            list(walk_gap(walker, EXECUTIONS, WHOLE))
+
+
 def test_a_page_is_never_larger_than_the_api_allows_nor_too_small_to_get_ahead() -> None:
     server = B3osServer(make_records(20))
 
