@@ -4,8 +4,9 @@ A secret is looked for as it is and as the usual encodings show it: escaped in J
 URL, in base64 (also in the middle of it: `user:password` begins anywhere).
 """
 
-import base64
+import html
 import re
+from binascii import b2a_base64
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,15 +23,16 @@ ECHO_LEAST_CHARS = 8
 HARMLESS_MOST_CHARS = 32
 
 _plain_characters = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-_unstructured = re.compile(r"(?=.*[A-DF-Za-df-z_/@$%&*!?;~=])[^\s\"\\\\,:\[\]{}]+").fullmatch
+_number_characters = re.compile(r"[0-9eE.+-]*").fullmatch
+_across_structure = re.compile(r"[\s\"\\,:\[\]{}]").search
+_escaped_in_json = re.compile(r"[^ !#-.0-\[\]-~]").search
 _harmless_word = re.compile(r"[a-z]+|[A-Z]+").fullmatch
-_rarest_letters = re.compile(r"[QZXJKVY~^]").findall
-_rare_letters = re.compile(r"[WqzjGHUBFx%$&!]").findall
+_rare_letter = re.compile(r"[QZXJKVYW^]").search
 _is_base64 = re.compile(r"[A-Za-z0-9+/_-]").match
 
 
 class Needle(NamedTuple):
-    """One form of a secret: two of its rarest letters, itself, and what takes its place.
+    """One form of a secret: two of its letters, a rare one first, itself, what takes its place.
 
     Looking for single letters costs a fraction of looking for the whole. `before` and `behind`:
     how many letters at its ends hold some bits of it, too (base64).
@@ -56,9 +58,6 @@ class Needles(NamedTuple):
     is_simple: bool
 
 
-NO_NEEDLES = Needles((), False, True)
-
-
 def is_harmless(label: str | None, value: str) -> bool:
     """Whether a value may come back: `ENVIRONMENT=production` would blacken half of a log.
 
@@ -74,59 +73,61 @@ _OPENING_WORDS = frozenset({"key", "keys", "user", "id", "pin", "code", "salt", 
 
 @lru_cache(maxsize=4_096)
 def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
-    """The forms of some secrets, longest first."""
-    forms: dict[str, Needle] = {}
-    is_escaped = False
-    for secret in secrets:
-        for part in list_parts(secret):
-            is_escaped = is_escaped or not part.isascii() or any(c in part for c in '"\\/\n\r\t')
-            for needle in _make_needles(key, part):
-                forms.setdefault(needle.text, needle)
-    if not forms:
-        return NO_NEEDLES
-    ordered = sorted(forms.values(), key=lambda needle: len(needle.text), reverse=True)
-    is_simple = all(_is_inside_strings(form) for form in forms)
-    return Needles(tuple(ordered), is_escaped, is_simple)
+    """The forms of some secrets."""
+    found = [_make_needles(key, secret) for secret in secrets]
+    if len(found) == 1:
+        return found[0]
+    forms = {needle.text: needle for each in reversed(found) for needle in each.forms}
+    return Needles(
+        tuple(forms.values()),
+        any(each.is_escaped for each in found),
+        all(each.is_simple for each in found),
+    )
 
 
-def _is_inside_strings(form: str) -> bool:
-    return _unstructured(form) is not None
+@lru_cache(maxsize=16_384)
+def _make_needles(key: bytes, secret: str) -> Needles:
+    forms: list[Needle] = []
+    is_escaped, is_simple = False, True
+    for part in list_parts(secret):
+        fingerprint = make_fingerprint(key, part)
+        forms += [_make_needle(form, fingerprint) for form in list_forms(part)]
+        forms += [_make_needle(core, fingerprint, a, b) for core, a, b in list_base64_cores(part)]
+        is_escaped = is_escaped or _escaped_in_json(part) is not None
+        is_simple = is_simple and not (_across_structure(part) or _number_characters(part))
+    return Needles(tuple(forms), is_escaped, is_simple)
+
+
+def _make_needle(form: str, fingerprint: str, before: int = 0, behind: int = 0) -> Needle:
+    rare = _rare_letter(form)
+    return Needle(rare[0] if rare else form[0], form[-1], form, fingerprint, before, behind)
 
 
 def list_parts(secret: str) -> list[str]:
     """The pieces of a secret that are secrets themselves: `Bearer x` is known by `x` alone."""
-    stripped = secret.strip()
-    pieces = {secret: None, stripped: None}
-    scheme, _, rest = stripped.partition(" ")
-    if scheme.lower() in ("bearer", "basic", "token", "digest", "apikey"):
-        pieces[rest.strip()] = None
+    if _plain_characters(secret):
+        pieces = {secret: None}
+    else:
+        stripped = secret.strip()
+        pieces = {secret: None, stripped: None}
+        scheme, _, rest = stripped.partition(" ")
+        if scheme.lower() in ("bearer", "basic", "token", "digest", "apikey"):
+            pieces[rest.strip()] = None
     return [p for p in pieces if len(p) >= ECHO_LEAST_CHARS and not is_fingerprint(p)]
 
 
-@lru_cache(maxsize=16_384)
-def _make_needles(key: bytes, secret: str) -> tuple[Needle, ...]:
-    fingerprint = make_fingerprint(key, secret)
-    forms = [_make_needle(form, fingerprint) for form in list_forms(secret)]
-    forms += [_make_needle(core, fingerprint, a, b) for core, a, b in list_base64_cores(secret)]
-    return tuple(forms)
-
-
-def _make_needle(form: str, fingerprint: str, before: int = 0, behind: int = 0) -> Needle:
-    rarest = _rarest_letters(form)
-    letters = rarest if len(rarest) > 1 else [*rarest, *_rare_letters(form), *form[:2]]
-    return Needle(letters[0], letters[1], form, fingerprint, before, behind)
-
-
 def list_forms(secret: str) -> list[str]:
-    """A secret as text, in JSON and in a URL: each way of writing it that differs."""
+    """A secret as text, in JSON (also in a string of JSON), URL and HTML, where they differ."""
     if _plain_characters(secret):
         return [secret]
     text = secret.encode("utf-8", "replace").decode()
-    in_json = msgspec.json.encode(text).decode()[1:-1]
+    in_json = _write_json(text)
     in_ascii = _escape_ascii(in_json)
     forms = [secret, in_json, in_ascii]
     forms += [form.replace("/", "\\/") for form in (in_json, in_ascii)]
     forms += [_escape_html(form) for form in (in_json, in_ascii)]
+    forms += [_write_json(form) for form in (in_json, in_ascii)]
+    forms.append(html.escape(text))
     for in_url in (quote(text, safe=""), quote(text), quote_plus(text), quote(text, safe=_MILD)):
         forms += (in_url, re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), in_url))
     return list(dict.fromkeys(forms))
@@ -134,6 +135,10 @@ def list_forms(secret: str) -> list[str]:
 
 _MILD = "!'()*;:@&=+$,/?"
 """What encodeURI and lenient clients leave as it is."""
+
+
+def _write_json(text: str) -> str:
+    return msgspec.json.encode(text).decode()[1:-1]
 
 
 def _escape_ascii(text: str) -> str:
@@ -164,14 +169,14 @@ def list_base64_cores(secret: str) -> list[tuple[str, int, int]]:
     """
     raw = secret.encode("utf-8", "replace")
     cores = []
-    for offset in range(3):
-        coded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
-        begin = -(-offset * 8 // 6)
-        end = (offset + len(raw)) * 8 // 6
-        core, ends = coded[begin:end], (int(offset > 0), int((offset + len(raw)) % 3 > 0))
+    for offset, begin in ((0, 0), (1, 2), (2, 3)):
+        size = offset + len(raw)
+        core = b2a_base64(b"\0\0"[:offset] + raw, newline=False)[begin : size * 8 // 6].decode()
+        ends = (int(offset > 0), int(size % 3 > 0))
         cores.append((core, *ends))
         if "+" in core or "/" in core:
             cores.append((core.translate(_URL_SAFE), *ends))
+            cores.append((quote(core, safe=""), *ends))
     return cores
 
 

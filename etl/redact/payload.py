@@ -136,13 +136,15 @@ def _enter_key(container: _Container, name: str, classify: Classify) -> None:
     container.key = name.lower()
     is_labelled_value = container.is_labelled and container.key in _VALUE_KEYS
     own = Secrecy.SECRET if is_labelled_value else classify(name)
-    container.here = _combine(container.inside, own)
+    if own is Secrecy.LABEL and container.inside is Secrecy.TYPED:
+        container.here = Secrecy.PLAIN
+    else:
+        own = classify_name(name) if own is Secrecy.LABEL else own
+        container.here = _combine(container.inside, own)
 
 
 def _combine(inside: Secrecy, own: Secrecy) -> Secrecy:
     """The secrecy of a value by that of its container and that of its own key."""
-    if own is Secrecy.LABEL:
-        return Secrecy.PLAIN if inside is Secrecy.TYPED else inside
     if Secrecy.SECRET in (inside, own):
         return Secrecy.SECRET
     return inside if own is Secrecy.PLAIN or inside is Secrecy.TYPED else own

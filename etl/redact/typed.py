@@ -51,7 +51,9 @@ def fingerprint_tables(
 
 def list_inner_secrets(key: bytes, secret: str) -> list[str]:
     """A secret and those inside it: the password of an address, the private parts of a JSON."""
-    found = [secret, *list_connection_passwords(secret)]
+    found = [secret]
+    if "@" in secret:
+        found += list_connection_passwords(secret)
     if looks_like_json(secret):
         found += redact_names(key, secret).secrets
     return [each for each in found if len(each) >= ECHO_LEAST_CHARS]

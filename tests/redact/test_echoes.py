@@ -1,6 +1,7 @@
 """A record's own secrets, wherever and however they come back."""
 
 import base64
+import html
 import json
 import re
 import urllib.parse
@@ -41,6 +42,8 @@ ENCODINGS = {
         .replace(">", "\\u003e")
         .replace("&", "\\u0026")
     ),
+    "JSON in JSON": lambda s: json.dumps(json.dumps({"a": s})),
+    "HTML": lambda s: html.escape(s),
     "URL": lambda s: urllib.parse.quote(s, safe=""),
     "URL, path": lambda s: urllib.parse.quote(s),
     "URL, query": lambda s: urllib.parse.urlencode({"q": s}),
@@ -49,6 +52,7 @@ ENCODINGS = {
     ),
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64, URL": lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("="),
+    "base64 in a URL": lambda s: urllib.parse.quote_plus(base64.b64encode(s.encode()).decode()),
     "basic": lambda s: base64.b64encode(f"user:{s}".encode()).decode(),
     "basic, longer": lambda s: base64.b64encode(f"user1:{s}".encode()).decode(),
     "basic, still longer": lambda s: base64.b64encode(f"user12:{s}@".encode()).decode(),
