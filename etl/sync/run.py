@@ -1,7 +1,9 @@
 """A pass over the configured sources: one after the other, and no error of one stops the others."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -25,6 +27,7 @@ from etl.sync.walk import PageLimit, Step, Walker, walk_stream
 
 QUARANTINE_SHARE_MAX = 0.01
 QUARANTINE_LEAST = 10
+STOP_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,15 @@ def sync_source(
         walker = Walker(source, client, config, around.budget, pages)
         jobs = [job for plan in plans for job in _make_jobs(walker, plan, traffic)]
         jobs.sort(key=lambda job: job.rank)
+        unfinished = Counter(job.stream.name for job in jobs)
         with contextlib.closing(around.run_jobs(jobs, config.concurrency)) as events:
-            for event in events:
+            for event in _until_stopped(events, around.budget):
                 _handle(event, loader, result, around)
+                if isinstance(event, Ended):
+                    unfinished[event.stream.name] -= 1
+    for plan in plans:
+        if unfinished[plan.stream.name] > 0:
+            _handle(Ended(plan.stream, BudgetEnded()), loader, result, around)
     _finish(loader, result, traffic, around.clock())
     return result
 
@@ -151,6 +160,17 @@ def _make_jobs(walker: Walker, plan: StreamPlan, traffic: dict[str, Traffic]) ->
         Job(stream, partial(walk_stream, own, stream, gaps, () if rank else plan.open_ids), rank)
         for rank, gaps in enumerate(chains)
     ]
+
+
+def _until_stopped(events: Iterable[Event], budget: Budget) -> Iterator[Event]:
+    """The events; once asked to stop, those of a moment more: a request may take minutes."""
+    asked_s = None
+    for event in events:
+        yield event
+        if event is None and budget.stop.is_set():
+            asked_s = asked_s or time.monotonic()
+            if time.monotonic() - asked_s >= STOP_GRACE_S:
+                return
 
 
 def _handle(event: Event, loader: Loader, result: SourceResult, around: Surroundings) -> None:

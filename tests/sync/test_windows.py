@@ -1,15 +1,19 @@
 """Lists that are filtered by time: gaps in pieces, side by side, too large, or not to be had."""
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from etl.budget import Budget
 from etl.coverage import Interval
 from etl.errors import GapTooLarge, SourceError
 from etl.records import Gap, SourceConfig, Stream
 from etl.sources import SOURCES
+from etl.sync.pump import run_inline, run_threads
 from tests.sync.lab import Lab, make_stream
 from tests.sync.passes import Bench, hour, open_bench
 
@@ -111,8 +115,6 @@ def test_windows_that_end_in_any_turn_keep_what_they_found(bench: Bench, lab: La
 
 
 def run_one(job: Any) -> Iterator[Any]:
-    from etl.sync.pump import run_inline
-
     return run_inline([job], 1)
 
 
@@ -196,3 +198,28 @@ def test_one_broken_stream_does_not_stop_its_source(bench: Bench, lab: Lab) -> N
     assert [str(error) for error in result.errors] == ["gone"]
     assert list_ids(bench) == {f"r{n}" for n in range(32)}
     assert sorted(bench.states()) == [("all", "done", 0), ("broken", "failed", 4)]
+
+
+def test_a_stop_is_not_held_up_by_a_request_that_does_not_end(
+    bench: Bench, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stream is read, the other hangs in a request: what came is kept, and the run ends."""
+    monkeypatch.setattr("etl.sync.run.STOP_GRACE_S", 0.0)
+    monkeypatch.setattr("etl.sync.pump.JOIN_S", 0.0)
+    lab.streams = (make_stream("hangs"), make_stream("all"))
+    budget, release = Budget(), threading.Event()
+
+    def fail(stream: Stream, gap: Gap) -> None:
+        if stream.name == "hangs":
+            budget.stop.set()
+            release.wait()
+
+    lab.fail = fail
+    bench.run_jobs = run_threads
+    bench.configs = [replace(config, concurrency=2) for config in bench.configs]
+    [result] = bench.sync(budget=budget)
+    release.set()
+
+    assert result.is_stopped
+    assert result.errors == []
+    assert dict(run[:2] for run in bench.states())["hangs"] == "stopped"
