@@ -13,6 +13,7 @@ drift      what an API sends and does not document: unknown fields and values
 tables     rows -> Arrow tables
 store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views
+publish    the copy of the store that dashboards may keep open
 demo/      the embedded APIs of `etl demo`
 records    the words all of them share
 errors     what can go wrong, with exit codes
