@@ -43,7 +43,8 @@ class Table:
     `key` is the natural key within a source. `time` names the key-time column by which anchors
     are found. `is_time_fixed`: that time never changes for a key, so an upsert may look for old
     versions within the batch's time range only. `open_when` is an SQL predicate for rows that
-    will still change. Rows of `children` belong to one parent row and are replaced with it.
+    will still change. `ousted_when` relates a `stored` row to an `incoming` one that took its place
+    under another key. Rows of `children` belong to one parent row and are replaced with it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Table:
     time: str | None = None
     is_time_fixed: bool = False
     open_when: str | None = None
+    ousted_when: str | None = None
     children: tuple["Table", ...] = ()
 
 

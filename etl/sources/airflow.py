@@ -132,6 +132,8 @@ def _name_type(kind: Any) -> str:
     return next(_TYPES[option] for option in (kind, *get_args(kind)) if option in _TYPES)
 
 
+FINAL_STATES = "('success', 'failed', 'skipped', 'upstream_failed', 'removed')"
+
 DAG_RUNS = Table(
     "airflow.dag_runs",
     _list_columns(DagRun),
@@ -142,8 +144,12 @@ TASK_INSTANCES = Table(
     "airflow.task_instances",
     _list_columns(TaskInstance),
     key=("dag_id", "dag_run_id", "task_id", "map_index"),
-    open_when="coalesce(state, 'none') NOT IN "
-    "('success', 'failed', 'skipped', 'upstream_failed', 'removed')",
+    open_when=f"coalesce(state, 'none') NOT IN {FINAL_STATES}",
+    # Before a mapped task expands it is one row of index -1, which becomes the one of index 0.
+    ousted_when="stored.map_index = -1 AND incoming.map_index >= 0 "
+    "AND stored.dag_id = incoming.dag_id AND stored.dag_run_id = incoming.dag_run_id "
+    "AND stored.task_id = incoming.task_id AND coalesce(incoming.state, '') <> 'removed' "
+    f"AND coalesce(stored.state, 'none') NOT IN {FINAL_STATES}",
 )
 TABLES = (DAG_RUNS, TASK_INSTANCES)
 

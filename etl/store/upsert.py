@@ -219,6 +219,12 @@ def _insert(
         f"SELECT ?, ?, make_timestamptz({now_us}), first_synced_at, {names} FROM incoming",
         [stamp.source, stamp.run_id],
     )
+    if table.ousted_when is not None:
+        connection.execute(
+            f"DELETE FROM {table.name} AS stored USING incoming "
+            f"WHERE stored.source = ? AND {table.ousted_when}",
+            [stamp.source],
+        )
     connection.unregister("incoming")
     for child, rows in build_children(pending, keys).items():
         names = _quote(column.name for column in list_child_columns(table, child))

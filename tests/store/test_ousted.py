@@ -1,0 +1,54 @@
+"""A row that took another's place under a new key: Airflow's mapped tasks, before they expand."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from etl.sources import list_tables
+from etl.sources.airflow import TASK_INSTANCES, TaskInstance, flatten
+from etl.store.schema import ensure_schema
+from etl.store.upsert import Stamp, upsert_rows
+from etl.tables import PendingRows
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    ensure_schema(connection, list_tables(), Path("memory"))
+    return connection
+
+
+def write(store: duckdb.DuckDBPyConnection, *tasks: tuple[str, int, str | None]) -> None:
+    pending = PendingRows(TASK_INSTANCES)
+    for task_id, map_index, state in tasks:
+        task = TaskInstance(
+            dag_id="etl", dag_run_id="r1", task_id=task_id, map_index=map_index, state=state
+        )
+        pending.add("task_instances", flatten(task), None)
+    upsert_rows(store, pending, Stamp("lab", "run", NOON), {})
+
+
+def read(store: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
+    return store.execute(
+        "SELECT task_id, map_index FROM airflow.task_instances ORDER BY ALL"
+    ).fetchall()
+
+
+def test_a_mapped_task_that_expanded_leaves_no_ghost(store: duckdb.DuckDBPyConnection) -> None:
+    write(store, ("mapped", -1, None), ("other", -1, None))
+
+    write(store, ("mapped", 0, "running"), ("mapped", 1, None))
+
+    assert read(store) == [("mapped", 0), ("mapped", 1), ("other", -1)]
+
+
+def test_what_ended_unexpanded_stays(store: duckdb.DuckDBPyConnection) -> None:
+    write(store, ("mapped", -1, "skipped"))
+
+    write(store, ("mapped", 0, "removed"))
+
+    assert read(store) == [("mapped", -1), ("mapped", 0)]
