@@ -8,6 +8,7 @@ record       one record, looked through with care
 typed        known places: secret columns, contents of files
 names        which key names mean a secret
 payload      JSON text: what stands below such names
+literals     what Python programs print of a dictionary: the same
 shapes       connection strings, tokens of well-known issuers; lines for logs
 echoes       the record's own secrets, wherever they come back
 quarantine   what could not be understood

@@ -72,11 +72,13 @@ _ENVIRONMENT_WORDS = _words(
     "authorization authentication credential credentials creds"
 )
 _LABELS = frozenset({"name", "secret_id", "user_id", "host", "type"})
-iterate_keys = re.compile(r"""(["\\])([^"\\]*+)(?=\\*"\s*:)""").finditer
-"""Each key of JSON text (group 2), and what is like one.
+iterate_keys = re.compile(r"""["]([^"\\]*+)(?=\\*"\s*:)""").finditer
+"""Each key of JSON text without escapes in it, and what is like one.
 
-The end is not consumed: it may begin the next. What begins at an escape may be a part of a key.
+The end is not consumed: it may begin the next.
 """
+
+has_escaped_key = re.compile(r"""\\["\\/bfnrtu][^"\\]*+"\s*:""").search
 
 _find_labels = re.compile(
     r"""["](?:name|key|header|field|variable)\\*"\s*:\s*\\*"([^"\\]*)""", re.IGNORECASE
@@ -110,11 +112,9 @@ def names_secret(text: str) -> bool:
     """
     if not may_name_secret(text):
         return False
-    if "\\u00" in text:
+    if "\\u00" in text or has_escaped_key(text):
         return True
-    if any(match[1] == "\\" or classify_name(match[2]) for match in iterate_keys(text)):
-        return True
-    return has_secret_label(text)
+    return any(classify_name(match[1]) for match in iterate_keys(text)) or has_secret_label(text)
 
 
 def has_secret_label(text: str) -> bool:

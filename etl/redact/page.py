@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from etl.records import Flat, Table
 from etl.redact.echoes import Needles, has_echo, list_needles
+from etl.redact.literals import looks_like_literal
 from etl.redact.names import may_name_field, names_secret
 from etl.redact.payload import looks_like_json
 from etl.redact.plan import SEPARATOR, Plan, Redactor, find_plan
@@ -24,7 +25,7 @@ from etl.redact.record import (
 from etl.redact.shapes import may_hold_connection, may_hold_token
 from etl.redact.typed import Row, fingerprint_tables
 
-_DOCUMENT_STARTS = frozenset("{[ \t\r\n")
+_DOCUMENT_STARTS = frozenset("{[( \t\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +150,14 @@ def _join_payload(plan: Plan, work: Work) -> tuple[str, list[str]]:
 
 
 def _has_names(work: Work, texts: list[str]) -> bool:
-    """Whether the unknown fields, or JSON in a text column, have names that mean a secret."""
+    """Whether the unknown fields, or documents in a text column, have names that mean a secret.
+
+    The last of the texts is the JSON columns.
+    """
     if work.extra is not None and may_name_field(work.extra):
         return True
-    return any([looks_like_json(text) for text in texts[:-1] if text[0] in _DOCUMENT_STARTS])
+    documents = [text for text in texts[:-1] if text[0] in _DOCUMENT_STARTS]
+    return any([looks_like_json(text) or looks_like_literal(text) for text in documents])
 
 
 def _has_echoes(needles: Needles, jsons: str, whole: str) -> bool:

@@ -16,6 +16,7 @@ from etl.redact.fingerprint import make_fingerprint
 from etl.redact.names import (
     Secrecy,
     classify_name,
+    has_escaped_key,
     has_secret_label,
     iterate_keys,
     names_secret,
@@ -115,16 +116,16 @@ def find_secret_leaves(text: str) -> list[Leaf] | None:
     None where all has to be read: a name or what it is in is written with escapes, or names its
     sibling.
     """
-    if "\\u00" in text or has_secret_label(text):
+    if "\\u00" in text or has_escaped_key(text) or has_secret_label(text):
         return None
     leaves: list[Leaf] = []
     end = 0
     for match in iterate_keys(text):
-        secrecy = classify_name(match[2])
+        secrecy = classify_name(match[1])
         if secrecy is Secrecy.PLAIN:
             continue
         begin, stop = match.span()
-        if match[1] == "\\" or text[stop] == "\\" or (begin and text[begin - 1] == "\\"):
+        if text[stop] == "\\" or (begin and text[begin - 1] == "\\"):
             return None
         if stop > end:
             leaves += list_leaves(text, classify_name, secrecy, stop + 1, is_one=True)

@@ -9,6 +9,7 @@ import msgspec
 
 from etl.redact.echoes import Needles, has_echo, list_needles, mask_echoes
 from etl.redact.fingerprint import describe_text, make_fingerprint
+from etl.redact.literals import looks_like_literal, redact_literals
 from etl.redact.names import classify_field, may_name_secret
 from etl.redact.payload import edit_leaves, looks_like_json, redact_names
 from etl.redact.plan import Plan, Redactor
@@ -87,6 +88,8 @@ def _redact_names(key: bytes, work: Work, text: str, kind: Kind) -> str:
         edited = redact_names(key, text, classify_field)
     elif may_name_secret(text) if kind == "json" else looks_like_json(text):
         edited = redact_names(key, text)
+    elif kind == "text" and looks_like_literal(text):
+        edited = redact_literals(key, text)
     else:
         return text
     work.count += edited.count

@@ -174,6 +174,22 @@ def test_json_in_a_text_is_looked_through_as_well() -> None:
     )
 
 
+def test_a_dictionary_as_python_prints_it_is_looked_through_as_well() -> None:
+    quoted = "it's"
+    stdout = "{'user': 'u', 'Password': 'it\\'s', \"api_key\": \"it's\", 'pin_token': 1234,"
+    stdout += " 'tokens': 5, 'n': 1.50, 'auth': {'k': 'v'}, 'cookie': b'c'}\n"
+
+    redacted = redact({}, {"stdout": stdout, "stderr": "[{'token': ''}, {'monkey': 'm'}]"})
+
+    assert column(redacted, "stdout") == (
+        f"{{'user': 'u', 'Password': '{mark(quoted)}', "
+        f"\"api_key\": '{mark(quoted)}', "
+        f"'pin_token': '{mark('1234')}', 'tokens': 5, 'n': 1.50, 'auth': {{'k': 'v'}}, "
+        f"'cookie': '{mark('c')}'}}\n"
+    )
+    assert column(redacted, "stderr") == "[{'token': ''}, {'monkey': 'm'}]"
+
+
 def test_the_password_of_a_connection_string_is_replaced_and_looked_for_elsewhere() -> None:
     code = "connect('postgres://me:pg-pass-1@db/x')"
 
