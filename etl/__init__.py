@@ -2,6 +2,7 @@
 
 cli        the commands: the only place that prints and exits
 config     etl.toml -> which sources, with which settings; secrets only from the environment
+toml       a table of a TOML file as a struct, or a refusal of one line
 sync       the job: plan the gaps, walk them, write batches, log the run
 sources/   one module per kind of API: fetch one page, flatten one record
 http       one request: timeout, retry, rate, error text
@@ -13,6 +14,8 @@ drift      what an API sends and does not document: unknown fields and values
 tables     rows -> Arrow tables
 store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views
+status     what is known of each stream, and how far it is behind
+export     tables and views as files: one per source and day, written again where rows changed
 publish    the copy of the store that dashboards may keep open
 demo/      the embedded APIs of `etl demo`
 records    the words all of them share

@@ -6,7 +6,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = sorted((ROOT / "etl").rglob("*.py"))
-FILE_LINES_MAX = 500
+FILE_LINES_MAX = 400
+SOURCE_LINES_MAX = 550
+"""A source is one file, its API's field lists included."""
 FUNCTION_LINES_MAX = 60
 
 ALLOWED = {
@@ -48,7 +50,10 @@ def test_functions_and_files_stay_small_enough_to_be_read() -> None:
         and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES_MAX
     ]
     long_files = [
-        _place(path) for path in PROGRAM if len(path.read_text().splitlines()) > FILE_LINES_MAX
+        _place(path)
+        for path in PROGRAM
+        if len(path.read_text().splitlines())
+        > (SOURCE_LINES_MAX if path.parent.name == "sources" else FILE_LINES_MAX)
     ]
 
     assert long_functions + long_files == []
