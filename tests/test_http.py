@@ -134,6 +134,24 @@ def test_attempts_are_bounded_and_the_last_reason_is_told() -> None:
     assert all(0.0 < wait <= 60.5 for wait in budget.waits)
 
 
+def test_a_server_that_does_not_heal_is_asked_just_once_from_then_on() -> None:
+    """A source of many streams waits for a dead server a few times, not once for each of them."""
+    answers = [httpx.Response(503)] * 20
+    requests = []
+
+    with client_of(lambda request: answers.pop() if answers else GOOD) as client:
+        for _ in range(5):
+            with pytest.raises(SourceError):
+                ask(client)
+            requests.append(client.traffic.requests)
+        ask(client)
+        answers += [httpx.Response(503)]
+        ask(client)
+
+    assert requests == [6, 12, 18, 19, 20]
+    assert client.traffic.requests == 23, "patient again, once it has answered"
+
+
 def test_a_lasting_429_is_no_question_of_size() -> None:
     error, _ = fail_with([httpx.Response(429)])
 
