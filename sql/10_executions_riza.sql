@@ -4,12 +4,16 @@ WITH judged AS (
         *,
         -- Exit code 0 is not enough: a result that could not be serialized never arrived.
         CASE
+            WHEN exit_code = 0 AND coalesce(output_status, 'valid') = 'valid' THEN 'success'
             WHEN exit_code <> 0 THEN 'failure'
             WHEN output_status IN ('error', 'json_serialization_error') THEN 'failure'
-            WHEN exit_code IS NULL THEN 'unknown'
-            WHEN coalesce(output_status, 'valid') <> 'valid' THEN 'unknown'
-            ELSE 'success'
+            ELSE 'unknown'
         END AS outcome,
+        CASE WHEN outcome = 'failure' THEN right(stderr, 8000) END AS stderr_end,
+        regexp_extract(stderr_end, '([^\r\n]*\S)\s*$', 1) AS last_line,
+        -- What is negative, or longer than a century, is no measurement.
+        CASE WHEN duration_ms BETWEEN 0 AND 3_155_760_000_000 THEN duration_ms END
+            AS valid_duration_ms,
         concat(
             code,
             stdin,
@@ -18,21 +22,24 @@ WITH judged AS (
             CAST(output AS VARCHAR),
             stdout,
             stderr
-        ) AS payload,
-        -- What is negative, or longer than a century, is no measurement.
-        CASE WHEN duration_ms BETWEEN 0 AND 3_155_760_000_000 THEN duration_ms END
-            AS valid_duration_ms,
-        right(stderr, 8000) AS stderr_end
+        ) AS payload
     FROM riza.executions
 ),
 
 explained AS (
     SELECT
         *,
-        CASE
-            WHEN outcome = 'failure' THEN left(
-                coalesce(
-                    -- Python, Node and PHP begin the line with the exception, the last one counts.
+        left(
+            CASE
+                -- Python ends with the exception.
+                WHEN regexp_matches(
+                    last_line,
+                    '^(?:(?:[A-Za-z_]\w*(?:\.|::|\\))+[A-Z]\w*(?::|\s*$)|'
+                    || '(?:[A-Za-z_]\w*(?:\.|::|\\))*\w*'
+                    || '(?:Error|Exception|Interrupt|Exit|Iteration)\b)'
+                ) THEN last_line
+                ELSE coalesce(
+                    -- Node and PHP begin a line with it, the last such line counts.
                     nullif(regexp_extract(
                         stderr_end,
                         '(?s)^(?:.*\n)?((?:PHP Fatal error: +)?(?:Uncaught )?'
@@ -41,16 +48,16 @@ explained AS (
                         || '(?:Error|Exception|Interrupt|Exit|Iteration)\b)[^\r\n]*)',
                         1
                     ), ''),
-                    -- Ruby ends it with the exception, TypeScript has a code in the middle.
+                    -- Ruby ends a line with it, TypeScript has a code in the middle.
                     nullif(regexp_extract(
                         stderr_end,
                         '[^\r\n]*(?:\([A-Z][\w:]*(?:Error|Exception)\)|: error [A-Z]+\d+:)[^\r\n]*'
                     ), ''),
-                    nullif(trim(regexp_extract(stderr_end, '([^\r\n]*\S)\s*$', 1)), '')
-                ),
-                1000
-            )
-        END AS error_line
+                    nullif(trim(last_line), '')
+                )
+            END,
+            1000
+        ) AS error_line
     FROM judged
 )
 
@@ -99,5 +106,9 @@ SELECT
     strlen(stdout) AS stdout_bytes,
     strlen(stderr) AS stderr_bytes,
     -- A fingerprint stands where a secret was.
-    (strlen(payload) - strlen(replace(payload, 'hmac:', ''))) // 5 AS redactions
+    CASE
+        WHEN contains(payload, 'hmac:')
+            THEN (strlen(payload) - strlen(replace(payload, 'hmac:', ''))) // 5
+        ELSE 0
+    END AS redactions
 FROM explained

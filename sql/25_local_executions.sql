@@ -7,12 +7,13 @@ quarters AS (
     WHERE (SELECT timezone <> 'UTC' FROM clock)
 ),
 
+-- By way of a list the planner knows that these are few, and builds its hash table on them.
 offsets AS (
     SELECT
         quarter,
         epoch_us(make_timestamptz(900_000_000 * quarter) AT TIME ZONE timezone)
         - 900_000_000 * quarter AS offset_us
-    FROM quarters
+    FROM (SELECT unnest(list(quarter)) AS quarter FROM quarters)
     CROSS JOIN clock
 )
 

@@ -1,23 +1,29 @@
--- Which executions were attempts at the same work: the same again within 10 minutes of a failure?
-WITH retried AS (
-    SELECT DISTINCT source, work_id
+-- Which executions of the last 30 days did work again within 10 minutes of its failure?
+WITH recent AS (
+    SELECT works.*
     FROM works
+    WHERE started_at >= (SELECT now - INTERVAL 30 DAY FROM clock)
+),
+
+retried AS (
+    SELECT DISTINCT source, work_id
+    FROM recent
     WHERE
         outcome IN ('failure', 'error', 'timeout')
         OR attempt > 1
 ),
 
--- Where nothing failed nothing was retried, leaving it out saves sorting the whole history.
+-- Where nothing failed nothing was retried, leaving it out saves sorting the rest.
 attempts AS (
     SELECT
-        works.*,
+        recent.*,
         lag(outcome) OVER in_time AS previous_outcome,
         lag(coalesce(ended_at, started_at)) OVER in_time AS previous_ended_at
-    FROM works
+    FROM recent
     SEMI JOIN retried
-        ON retried.source = works.source AND retried.work_id = works.work_id
+        ON retried.source = recent.source AND retried.work_id = recent.work_id
     WINDOW in_time AS (
-        PARTITION BY works.source, works.work_id ORDER BY started_at, execution_id
+        PARTITION BY recent.source, recent.work_id ORDER BY started_at, execution_id
     )
 ),
 

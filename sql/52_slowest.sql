@@ -16,8 +16,7 @@ SELECT
     language,
     started_at,
     duration_ms,
-    outcome,
-    error_type
+    outcome
 FROM executions
 JOIN thresholds
     ON thresholds.source = executions.source AND executions.duration_ms >= thresholds.least_ms

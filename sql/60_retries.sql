@@ -1,10 +1,11 @@
--- How often is work tried again after a failure, and does that help?
+-- How often was work tried again after a failure in the last 30 days, and did that help?
 WITH totals AS (
     SELECT
         source,
         name,
         count(*) AS executions
     FROM works
+    WHERE started_at >= (SELECT now - INTERVAL 30 DAY FROM clock)
     GROUP BY source, name
 ),
 

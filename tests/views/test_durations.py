@@ -117,7 +117,7 @@ def test_slowest(case: Case) -> None:
         members.sort(key=lambda e: e.duration_ms, reverse=True)
         names = ("execution_id", "name", "type", "language", "started_at", "duration_ms")
         for place, e in enumerate(members[:100], 1):
-            row = {name: getattr(e, name) for name in (*names, "outcome", "error_type")}
+            row = {name: getattr(e, name) for name in (*names, "outcome")}
             expected.append({"source": source, "place": place} | row)
 
     assert_same(read(case.store, "FROM slowest"), expected, "source", "place")

@@ -111,7 +111,8 @@ def test_what_never_failed_is_not_listed() -> None:
 def list_chains(case: Case) -> list[list[Execution]]:
     """Executions of the same work, each within ten minutes of a failure before it."""
     chains: list[list[Execution]] = []
-    works = group([e for e in case.executions if e.work is not None], lambda e: (e.source, e.work))
+    recent = [e for e in case.executions if e.started_at >= NOW - 30 * DAY]
+    works = group([e for e in recent if e.work is not None], lambda e: (e.source, e.work))
     for members in works.values():
         members.sort(key=lambda e: (e.started_at, e.execution_id))
         for place, e in enumerate(members):
