@@ -164,9 +164,14 @@ def open_client(
         timeout=timeout,
         transport=transport,
         # Without TLS there is nothing to verify, and reading all the certificates takes 0.1 s.
-        verify=base_url.startswith("https:"),
+        verify=is_secure(base_url),
     ) as http:
         yield Client(source, http, budget, Pace(requests_per_second, budget), limits)
+
+
+def is_secure(base_url: str) -> bool:
+    """Whether an address is reached through TLS, in whatever letters it is written."""
+    return httpx.URL(base_url).scheme == "https"
 
 
 def fetch(

@@ -18,7 +18,7 @@ from etl.errors import (
     RequestRefused,
     SourceError,
 )
-from etl.http import Answer, Client, Limits, fetch, open_client, read_retry_after
+from etl.http import Answer, Client, Limits, fetch, is_secure, open_client, read_retry_after
 from tests.budgets import RecordingBudget
 
 TOKEN = "sk-live-0123456789"
@@ -383,3 +383,13 @@ def test_a_date_that_is_none_is_no_clock() -> None:
 
     with client_of(answer_with(odd)) as client:
         assert fetch(client, "GET", "/v1/things", lambda answer: answer.served_at) is None
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [("https://h", True), ("HTTPS://h", True), ("Https://h/x", True), ("http://h", False)],
+)
+def test_certificates_are_verified_however_an_address_is_written(
+    base_url: str, expected: bool
+) -> None:
+    assert is_secure(base_url) is expected

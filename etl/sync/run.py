@@ -70,15 +70,19 @@ def sync_sources(
 ) -> list[SourceResult]:
     """Sync each source. Raises StoreError: without a store there is nothing to go on with."""
     run_id = uuid4().hex[:12]
-    with around.open_store() as connection:
-        mark_interrupted(connection, around.clock())
     pages = PageLimit(extent.max_pages)
     results = []
-    for config in configs:
+    for number, config in enumerate(configs):
         try:
+            if number == 0:
+                with around.open_store() as connection:
+                    mark_interrupted(connection, around.clock())
             results.append(sync_source(config, run_id, around, pages, extent.is_full))
         except StoreError:
             raise
+        except BudgetEnded:
+            # Asked to stop while somebody else held the store.
+            results.append(SourceResult(config.name, is_stopped=True))
         except EtlError as error:
             results.append(SourceResult(config.name, errors=[error]))
     return results

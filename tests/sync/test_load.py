@@ -11,6 +11,7 @@ import duckdb
 import httpx
 import pytest
 
+from etl.budget import BudgetEnded
 from etl.errors import QuarantineExceeded, StoreError
 from etl.records import SourceConfig
 from etl.sources import SOURCES
@@ -133,6 +134,25 @@ def test_a_store_that_cannot_be_opened_ends_the_run_and_nothing_is_lost(
     with pytest.raises(StoreError):
         bench.sync()
     assert threading.active_count() == before
+
+    bench.open_store = None
+    bench.sync_well()
+    assert bench.list_ids() == NINE
+
+
+@pytest.mark.parametrize("opening", [1, 2, 4])
+def test_a_stop_while_the_store_is_locked_is_a_stop(bench: Bench, opening: int) -> None:
+    """Before anything was read, or with a batch at hand: the next run reads it again."""
+
+    def stop(number: int) -> None:
+        if number == opening:
+            raise BudgetEnded("asked to stop while the store was locked")
+
+    bench.limits = EACH_PAGE
+    bench.open_store = open_counting(bench, stop)
+    [result] = bench.sync()
+    assert result.is_stopped
+    assert result.errors == []
 
     bench.open_store = None
     bench.sync_well()
