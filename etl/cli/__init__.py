@@ -88,7 +88,8 @@ class Commands(click.Group):
             return ConfigError.exit_code
         except click.Abort:
             return INTERRUPTED
-        except BrokenPipeError:
+        except SystemExit:
+            # click's answer to a closed pipe; nothing else in here exits.
             return PIPE_CLOSED
         return returned if isinstance(returned, int) else 0
 

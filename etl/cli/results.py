@@ -6,8 +6,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import duckdb
@@ -43,7 +45,7 @@ def run_statements(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement
             for found in connection.extract_statements(sql)
         ]
         for statement in statements[:-1]:
-            connection.execute(statement.sql)
+            run(connection, statement.sql)
     if not statements:
         raise ConfigError("there is no SQL to run")
     return statements[-1]
@@ -62,7 +64,7 @@ def cut_end(sql: str) -> str:
 def print_rows(shell: Shell, connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """The rows of a SELECT as a table; a warning if there are more than are shown."""
     with explain_sql(lines_before=1):
-        described = connection.execute(f"DESCRIBE FROM (\n{sql}\n)").fetchall()
+        described = run(connection, f"DESCRIBE FROM (\n{sql}\n)")
         names, types = [row[0] for row in described], [str(row[1]) for row in described]
         places = [f"c{place}" for place in range(len(names))]
         # As text every type can be shown; fractions stay numbers, to be rounded.
@@ -70,10 +72,11 @@ def print_rows(shell: Shell, connection: duckdb.DuckDBPyConnection, sql: str) ->
             place if kind in INEXACT else f"CAST({place} AS VARCHAR)"
             for place, kind in zip(places, types, strict=True)
         )
-        rows = connection.execute(
+        rows = run(
+            connection,
             f"SELECT {values} FROM (\n{sql}\n) AS result({', '.join(places)}) "
-            f"LIMIT {ROWS_SHOWN_MAX + 1}"
-        ).fetchall()
+            f"LIMIT {ROWS_SHOWN_MAX + 1}",
+        )
     is_right = [NUMERIC.fullmatch(kind) is not None for kind in types]
     print_table(names, rows[:ROWS_SHOWN_MAX], is_right)
     if len(rows) > ROWS_SHOWN_MAX:
@@ -83,7 +86,7 @@ def print_rows(shell: Shell, connection: duckdb.DuckDBPyConnection, sql: str) ->
 def print_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """What a statement that is no SELECT answers, such as EXPLAIN."""
     with explain_sql():
-        for row in connection.execute(sql).fetchall():
+        for row in run(connection, sql):
             click.echo("\n".join(str(value) for value in row))
 
 
@@ -96,9 +99,7 @@ def write_rows(
         file = scratch / "rows"
         quoted = str(file).replace("'", "''")
         with explain_sql(lines_before=1):
-            connection.execute(
-                f"COPY (FROM (\n{sql}\n)) TO '{quoted}' ({WRITERS[format_name]})"
-            ).fetchall()
+            run(connection, f"COPY (FROM (\n{sql}\n)) TO '{quoted}' ({WRITERS[format_name]})")
         if output is not None:
             file.replace(output)
             return
@@ -106,6 +107,17 @@ def write_rows(
             sys.stdout.flush()
             shutil.copyfileobj(rows, sys.stdout.buffer)
             sys.stdout.flush()
+
+
+def run(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement. Ctrl-C ends it, which DuckDB by itself does not always see to."""
+    with ThreadPoolExecutor(1) as thread:
+        rows = thread.submit(lambda: connection.execute(sql).fetchall())
+        try:
+            return rows.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 @contextlib.contextmanager

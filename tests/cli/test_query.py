@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -238,6 +239,44 @@ def test_the_bytes_of_parquet_go_down_a_pipe_unharmed(synced: Stage) -> None:
     (synced.folder / "p.parquet").write_bytes(result.stdout)
     rows = duckdb.sql(f"FROM '{synced.folder / 'p.parquet'}'").fetchall()
     assert rows == [(0,), (1,), (2,)]
+
+
+def test_a_query_can_be_interrupted(synced: Stage) -> None:
+    """The first statement tells through a pipe that the endless second one is next."""
+    os.mkfifo(synced.folder / "begun")
+    sql = (
+        "COPY (SELECT 1) TO 'begun' (FORMAT csv); "
+        "SELECT sum(hash(a.range, b.range)) FROM range(10000000) a, range(10000000) b"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "etl", "query", sql],
+        cwd=synced.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        (synced.folder / "begun").read_text()
+        process.send_signal(signal.SIGINT)
+        rows, said = process.communicate(timeout=60)
+
+    assert (process.returncode, rows) == (130, "")
+    assert "Traceback" not in said
+
+
+def test_nobody_reading_on_is_no_bug(synced: Stage) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "etl", "query", "FROM range(10000000)"],
+        cwd=synced.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (first, said, process.returncode) == (b"range\n", b"", 141)
 
 
 def test_views_are_listed_with_their_questions(stage: Stage) -> None:
