@@ -52,7 +52,7 @@ RUN_STATUSES = (*OPEN_RUN_STATUSES, "success", "partial", "failure", "cancelled"
 Id = Annotated[str, Meta(min_length=1)]
 Time = Annotated[str, Meta(description="RFC 3339; empty, or in year 1, where there is none")]
 Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-OrgId = Annotated[str, Meta(pattern="^[!-~]+$", description="the id of an organization")]
+OrgId = Annotated[str, Meta(pattern=r"^[!-~]+\Z", description="the id of an organization")]
 T = TypeVar("T")
 
 
