@@ -71,7 +71,7 @@ def is_harmless(label: str | None, value: str) -> bool:
 _OPENING_WORDS = frozenset({"key", "keys", "user", "id", "pin", "code", "salt", "seed"})
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
     """The forms of some secrets."""
     found = [_make_needles(key, secret) for secret in secrets]
@@ -85,7 +85,7 @@ def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
     )
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _make_needles(key: bytes, secret: str) -> Needles:
     forms: list[Needle] = []
     is_escaped, is_simple = False, True

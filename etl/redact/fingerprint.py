@@ -9,6 +9,9 @@ FINGERPRINT_DIGITS = 16
 BLOCK_BYTES = 64
 """The block of SHA-256: RFC 2104 pads the key to it."""
 
+CACHED_CHARS_MAX = 256
+"""Longer texts are seldom the same in many records, and would fill the memory."""
+
 _is_fingerprint = re.compile(rf"{PREFIX}[0-9a-f]{{{FINGERPRINT_DIGITS}}}").fullmatch
 
 
@@ -17,12 +20,15 @@ def is_fingerprint(text: str) -> bool:
     return len(text) == len(PREFIX) + FINGERPRINT_DIGITS and _is_fingerprint(text) is not None
 
 
-@lru_cache(maxsize=16_384)
 def make_fingerprint(key: bytes, secret: str) -> str:
     """`hmac:` and 16 hex digits of the HMAC-SHA256 of a secret.
 
     A fingerprint stays as it is, so that a record that was kept redacted can be read again.
     """
+    return _hash_cached(key, secret) if len(secret) <= CACHED_CHARS_MAX else _hash(key, secret)
+
+
+def _hash(key: bytes, secret: str) -> str:
     if is_fingerprint(secret):
         return secret
     inner, outer = _start_hashes(key)
@@ -31,6 +37,9 @@ def make_fingerprint(key: bytes, secret: str) -> str:
     second = outer.copy()
     second.update(first.digest())
     return PREFIX + second.hexdigest()[:FINGERPRINT_DIGITS]
+
+
+_hash_cached = lru_cache(maxsize=8_192)(_hash)
 
 
 @lru_cache(maxsize=16)

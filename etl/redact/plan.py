@@ -12,7 +12,7 @@ from etl.redact.typed import Fingerprinted, Row, SecretPlace, fingerprint_tables
 SEPARATOR = "\0"
 """Between texts that are searched together."""
 
-CACHED_ROWS_MAX = 4_096
+CACHED_ROWS_MAX = 1_024
 
 
 @dataclass(frozen=True, slots=True)

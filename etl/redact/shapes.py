@@ -16,12 +16,15 @@ MASKED_LEAST_CHARS = 4
 """A given secret shorter than this is no secret; masking it would make lines unreadable."""
 
 _CONNECTION = re.compile(
-    r"(?P<before>:(?://|\\/\\/)[^\s:/?#\"'<>@\\]*:)"
-    r"(?P<secret>[^\s\"'<>\\/?#]+|(?!\d{1,5}[/?#])[^\s\"'<>\\@]+)(?=@)"
+    r"(?P<before>:(?://|\\/\\/)[^\s:/?#\"'<>@\\]{0,128}:)"
+    r"(?P<secret>[^\s\"'<>\\/?#]{1,256}|(?!\d{1,5}[/?#])[^\s\"'<>\\@]{1,256})(?=@)"
 )
-"""`scheme://user:password@host`, the password possibly with characters that should be escaped."""
+"""`scheme://user:password@host`, the password possibly with characters that should be escaped.
 
-_find_connection = re.compile(r":(?://|\\/\\/)[^\s:/?#\"<>@]*:[^\s\"<>]*@").search
+The lengths are bounded, so that the time is, too: a text may be all addresses and no blanks.
+"""
+
+_find_connection = re.compile(r":(?://|\\/\\/)[^\s:/?#\"<>@]{0,128}:[^\s\"<>]{1,256}@").search
 
 _PLACEHOLDER = re.compile(r"[$%#]?\{.*\}|%\(?\w*\)?s|\$\w+|\*+|x+|<.*>|\[.*\]")
 
@@ -48,7 +51,7 @@ _TOKENS: tuple[tuple[str, str, str], ...] = (
     ("z", "AIza", r"AIza[A-Za-z0-9_-]{35}"),
     ("y", "ya29.", r"ya29\.[A-Za-z0-9_-]{20,}"),
     ("X", "GOCSPX-", r"GOCSPX-[A-Za-z0-9_-]{20,}"),
-    ("J", "eyJ", r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)+"),
+    ("J", "eyJ", r"(?<![_-])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)+"),
     ("G", "SG.", r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
     ("_", "npm_", r"npm_[A-Za-z0-9]{36}"),
     ("-", "pypi-", r"pypi-[A-Za-z0-9_-]{50,}"),
