@@ -60,9 +60,9 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from etl.toml import suggest
-
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from etl.toml import suggest
+
             raise click.UsageError(
                 f'there is no command "{args[0]}"; {suggest(args[0], COMMANDS)}', ctx
             )
