@@ -8,7 +8,7 @@ reference on palantir.com, "List Executions Resource".
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
@@ -37,6 +37,7 @@ MS_PER_UNIT = {
 """Months and years have no fixed length."""
 INT64_MAX = (1 << 63) - 1
 RESOURCE = re.compile(r"ri\.[a-z][a-z0-9-]*\.[a-z0-9-]*\.[a-z][a-z0-9-]*\.[A-Za-z0-9._-]+")
+ALARM = "a different execution has the same resource, trace, owner and start time"
 TOKEN_REFUSED_STATUSES = frozenset({400, 404, 410})
 
 OPERATORS = {
@@ -194,10 +195,11 @@ class _RawList(msgspec.Struct, rename="camel"):
 
 
 class _Row(NamedTuple):
-    """An execution with what the program does not know of it, as JSON text."""
+    """An execution, what the program does not know of it as JSON text, and its natural key."""
 
     execution: Execution
-    extra: bytes = b""
+    extra: bytes
+    name: str
 
 
 class _Position(msgspec.Struct, frozen=True, array_like=True):
@@ -299,18 +301,26 @@ def _decode_page(answer: Answer) -> _Listed:
 
 
 def _make_page(listed: _Listed, tail: Mapping[str, str]) -> Page:
-    decoded, doubles = _set_aside_doubles(listed.decoded, tail)
+    rows, doubles = _set_aside_doubles(_list_rows(listed.decoded), tail)
     following = None
     if listed.token is not None:
-        following = _Position(listed.token, _find_tail(decoded) or dict(tail))
+        following = _Position(listed.token, _find_tail(rows) or dict(tail))
     return Page(
-        decoded.records,
-        [Mark(name_record(record), record.start_time) for record in decoded.records],
+        [row.execution for row in rows],
+        [Mark(row.name, row.execution.start_time) for row in rows],
         None if following is None else msgspec.json.encode(following).decode(),
-        decoded.extras,
-        [*decoded.broken, *doubles],
+        {place: row.extra for place, row in enumerate(rows) if row.extra},
+        [*listed.decoded.broken, *doubles],
         served_at=listed.served_at,
     )
+
+
+def _list_rows(decoded: Decoded[Execution]) -> list[_Row]:
+    extras = decoded.extras
+    return [
+        _Row(record, extras.get(place, b""), name_record(record))
+        for place, record in enumerate(decoded.records)
+    ]
 
 
 def name_record(record: Execution) -> str:
@@ -320,39 +330,29 @@ def name_record(record: Execution) -> str:
 
 
 def _set_aside_doubles(
-    decoded: Decoded[Execution], tail: Mapping[str, str]
-) -> tuple[Decoded[Execution], list[Broken]]:
+    rows: list[_Row], tail: Mapping[str, str]
+) -> tuple[list[_Row], list[Broken]]:
     """The rows but those that differ from another one of the same key: nothing tells them apart.
 
     The key holds the start time, so such rows stand together; `tail` is the end of the page before.
     """
     first: dict[str, _Row] = {}
     kept: list[_Row] = []
-    doubles: list[_Row] = []
-    for row in _list_rows(decoded):
-        name = name_record(row.execution)
-        before = tail.get(_digest(name.encode())) if tail else None
+    broken: list[Broken] = []
+    for row in rows:
+        before = tail.get(_digest(row.name.encode())) if tail else None
         is_known = before is None or before == _digest_row(row)
-        is_double = first.setdefault(name, row) != row or not is_known
-        (doubles if is_double else kept).append(row)
-    if not doubles:
-        return decoded, []
-    extras = {place: row.extra for place, row in enumerate(kept) if row.extra}
-    alarm = "a different execution has the same resource, trace, owner and start time"
-    broken = [Broken(_write_row(row), "$", alarm) for row in doubles]
-    return Decoded([row.execution for row in kept], extras, decoded.broken), broken
+        if is_known and first.setdefault(row.name, row) == row:
+            kept.append(row)
+        else:
+            broken.append(Broken(_write_row(row), "$", ALARM))
+    return kept, broken
 
 
-def _list_rows(decoded: Decoded[Execution]) -> list[_Row]:
-    extras = decoded.extras
-    return [_Row(record, extras.get(n, b"")) for n, record in enumerate(decoded.records)]
-
-
-def _find_tail(decoded: Decoded[Execution]) -> dict[str, str]:
+def _find_tail(rows: Sequence[_Row]) -> dict[str, str]:
     """The last rows of a page that share their start time, as digests."""
-    rows = _list_rows(decoded)
     last = [row for row in rows if row.execution.start_time == rows[-1].execution.start_time]
-    return {_digest(name_record(row.execution).encode()): _digest_row(row) for row in last}
+    return {_digest(row.name.encode()): _digest_row(row) for row in last}
 
 
 def _digest_row(row: _Row) -> str:
