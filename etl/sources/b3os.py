@@ -19,7 +19,6 @@ from etl.decode import Decoded, absent, decode_records, read_json
 from etl.errors import (
     ConfigError,
     CredentialsError,
-    GapTooLarge,
     PositionLost,
     RequestRefused,
     SourceError,
@@ -343,11 +342,7 @@ def _fetch(
         return read(envelope, answer.served_at)
 
     headers = {"X-Org-ID": config.options.org_id} if config.options.org_id else None
-    try:
-        return fetch(client, "GET", path, decode, params, headers=headers)
-    except GapTooLarge as error:
-        # No filter makes the list shorter.
-        raise SourceError(str(error)) from error
+    return fetch(client, "GET", path, decode, params, headers=headers)
 
 
 def _check_success(source: str, path: str, envelope: _Envelope, body: bytes, token: str) -> None:

@@ -280,8 +280,12 @@ def test_an_error_is_one_line_with_message_and_request() -> None:
 
 def test_a_server_error_that_does_not_heal_keeps_its_message() -> None:
     """There is no smaller range to ask for, so nothing else explains it."""
-    with pytest.raises(SourceError, match="HTTP 500: boom, r-1; gave up after retries"):
-        fetch(lambda request: httpx.Response(500, json={"message": "boom", "requestId": "r-1"}))
+    body = {"message": "boom", "requestId": "r-1"}
+
+    with client_of(lambda request: httpx.Response(500, json=body)) as client:
+        walker = Walker(b3os, client, make_config(), client.budget, PageLimit())
+        with pytest.raises(SourceError, match="HTTP 500: boom, r-1; gave up after retries"):
+            list(walk_gap(walker, EXECUTIONS, WHOLE))
 
 
 def test_the_organization_is_named_in_a_header() -> None:
