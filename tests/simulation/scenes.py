@@ -120,6 +120,7 @@ def _read_airflow(connection: duckdb.DuckDBPyConnection, source: str) -> dict[st
 def make_foundry_scene(chance: random.Random, source: str) -> Scene:
     """Windows walked side by side; executions that end up to 30 days after they began."""
     late_max = chance.choice((timedelta(hours=1), timedelta(days=30)))
+    short_days = late_max / timedelta(days=2)
     world = World(
         chance,
         Habits(
@@ -140,7 +141,7 @@ def make_foundry_scene(chance: random.Random, source: str) -> Scene:
         "http://api.test",
         "TOKEN",
         "t0ken",
-        foundry.Options((foundry_api.RESOURCE,), window_days=chance.choice((late_max.total_seconds() / 200_000, 30.0))),
+        foundry.Options((foundry_api.RESOURCE,), window_days=chance.choice((short_days, 30.0))),
         since=START - timedelta(hours=1),
         lookback=timedelta(minutes=10) + late_max,
         page_size=chance.choice((2, 3, 7)),
