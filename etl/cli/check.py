@@ -5,7 +5,7 @@ import click
 from etl.cli.shell import Shell, fail, pass_shell, shared_options
 
 
-@click.command()
+@click.command(short_help="Check configuration, credentials, a page of each source, store.")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @shared_options
 @pass_shell

@@ -38,7 +38,7 @@ class Scenery:
     fault_seed: int
 
 
-@click.command()
+@click.command(short_help="Try it: demo APIs on loopback, synced and shown.")
 @click.option(
     "--dir",
     "folder",

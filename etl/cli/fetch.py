@@ -5,7 +5,7 @@ import click
 from etl.cli.shell import Shell, pass_shell, shared_options
 
 
-@click.command()
+@click.command(short_help="Retrieve single executions by their ids.")
 @click.argument("source", metavar="SOURCE")
 @click.argument("record_ids", nargs=-1, required=True, metavar="ID...")
 @shared_options

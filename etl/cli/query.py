@@ -16,7 +16,7 @@ FORMATS = ("table", "csv", "jsonl", "parquet")
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
-@click.command()
+@click.command(short_help="Run SQL on the store, read-only.")
 @click.argument("sql", required=False, metavar="[SQL]")
 @click.option(
     "-f",

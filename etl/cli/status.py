@@ -9,7 +9,7 @@ from etl.cli.options import read_duration
 from etl.cli.shell import Shell, pass_shell, shared_options
 
 
-@click.command()
+@click.command(short_help="What is known of each stream, and how far it is behind.")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @click.option(

@@ -54,12 +54,16 @@ def make_row(status: StreamStatus, now: datetime, max_lag: timedelta | None) -> 
         format_time(ledger[-1].until) if ledger else "",
         paint(str(len(status.gaps)), "bad" if status.gaps else "plain"),
         paint(
-            "" if status.lag is None else format_duration(status.lag),
+            "" if status.lag is None else format_lag(status.lag),
             "bad" if is_behind else "plain",
         ),
         paint(status.payloads, "bad" if status.payloads == "full" else "plain"),
         describe_run(status.last_run, now),
     )
+
+
+def format_lag(lag: timedelta) -> str:
+    return format_duration(timedelta(seconds=round(lag.total_seconds())))
 
 
 def describe_run(run: LastRun | None, now: datetime) -> Any:

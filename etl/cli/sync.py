@@ -9,7 +9,7 @@ from etl.cli.options import read_since
 from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
 
 
-@click.command()
+@click.command(short_help="Bring the store up to date.")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--max-seconds", type=click.FloatRange(min=0), help="Stop in order after this time.")
 @click.option("--max-pages", type=click.IntRange(min=1), help="Stop in order after these pages.")
