@@ -17,6 +17,7 @@ views      sql/*.sql -> views
 status     what is known of each stream, and how far it is behind
 export     tables and views as files: one per source and day, written again where rows changed
 publish    the copy of the store that dashboards may keep open
+compact    the store without the room that deleted rows have left
 demo/      the embedded APIs of `etl demo`
 records    the words all of them share
 errors     what can go wrong, with exit codes

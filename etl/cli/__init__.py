@@ -40,6 +40,7 @@ COMMANDS = (
     "quarantine",
     "export",
     "publish",
+    "compact",
 )
 INTERRUPTED = 130
 PIPE_CLOSED = 141
