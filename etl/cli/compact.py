@@ -9,9 +9,9 @@ from etl.cli.shell import Shell, pass_shell, say, shared_options
 @shared_options
 @pass_shell
 def command(shell: Shell) -> None:
-    """Rewrite the store without the room that deleted and changed rows have left.
+    """Give the room of deleted rows back to the disk.
 
-    It needs room for a second store meanwhile. Readers are not disturbed.
+    The store is rewritten and replaced at once. It needs room for a second store meanwhile. Readers are not disturbed.
     """
     from etl.cli.lock import hold_lock
     from etl.cli.opening import open_known

@@ -14,10 +14,10 @@ from etl.cli.shell import Shell, pass_shell, say, shared_options
 @shared_options
 @pass_shell
 def command(shell: Shell, file: Path | None) -> None:
-    """Write a compacted, read-only copy of the store for dashboards to keep open.
+    """Write a compacted copy of the store for dashboards.
 
-    It is replaced at once and as a whole; who has the old one open keeps it. Nothing is done where
-    nothing has changed. Without FILE: the one that [store] publish names.
+    They may keep it open: it is replaced at once and as a whole, and who has the old one open keeps
+    it. Nothing is done where nothing has changed. Without FILE: what [store] publish names.
     """
     from etl.cli.opening import open_known
     from etl.config import load_store
