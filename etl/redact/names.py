@@ -72,7 +72,8 @@ _ENVIRONMENT_WORDS = _words(
     "authorization authentication credential credentials creds"
 )
 _LABELS = frozenset({"name", "secret_id", "user_id", "host", "type"})
-iterate_keys = re.compile(r"""["]([^"\\]*+)(?=\\*"\s*:)""").finditer
+_key = re.compile(r"""["]([^"\\]*+)(?=\\*"\s*:)""")
+iterate_keys, _find_keys = _key.finditer, _key.findall
 """Each key of JSON text without escapes in it, and what is like one.
 
 The end is not consumed: it may begin the next.
@@ -114,12 +115,12 @@ def names_secret(text: str) -> bool:
         return False
     if "\\u00" in text or has_escaped_key(text):
         return True
-    return any(classify_name(match[1]) for match in iterate_keys(text)) or has_secret_label(text)
+    return any(map(classify_name, _find_keys(text))) or has_secret_label(text)
 
 
 def has_secret_label(text: str) -> bool:
     """Whether JSON text has an object that names a secret: `{"name": "Authorization", …}`."""
-    return any(classify_name(label) for label in _find_labels(text))
+    return any(map(classify_name, _find_labels(text)))
 
 
 def lower_ascii(text: str) -> str:

@@ -114,7 +114,8 @@ def _redact_payload(redactor: Redactor, plan: Plan, work: Work) -> None:
     jsons, texts = _join_payload(plan, work)
     whole = SEPARATOR.join(texts)
     before = work.count
-    if names_secret(jsons) or _has_names(work, texts):
+    documents = [text for text in texts[:-1] if text[0] in _DOCUMENT_STARTS]
+    if names_secret(jsons) or (documents and _has_names(documents)) or _has_fields(work):
         redact_names_in(redactor, plan, work)
     if may_hold_connection(whole) or (redactor.detect_secrets and may_hold_token(whole)):
         redact_shapes_in(redactor, plan, work)
@@ -149,15 +150,14 @@ def _join_payload(plan: Plan, work: Work) -> tuple[str, list[str]]:
     return joined, texts
 
 
-def _has_names(work: Work, texts: list[str]) -> bool:
-    """Whether the unknown fields, or documents in a text column, have names that mean a secret.
-
-    The last of the texts is the JSON columns.
-    """
-    if work.extra is not None and may_name_field(work.extra):
-        return True
-    documents = [text for text in texts[:-1] if text[0] in _DOCUMENT_STARTS]
+def _has_names(documents: list[str]) -> bool:
+    """Whether documents in text columns have names that mean a secret."""
     return any([looks_like_json(text) or looks_like_literal(text) for text in documents])
+
+
+def _has_fields(work: Work) -> bool:
+    """Whether unknown fields have such names."""
+    return work.extra is not None and may_name_field(work.extra)
 
 
 def _has_echoes(needles: Needles, jsons: str, whole: str) -> bool:
