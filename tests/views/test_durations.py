@@ -7,7 +7,7 @@ import pytest
 
 from tests.views.conftest import Case, build_case
 from tests.views.expected import assert_same, find_quantile, group, measure
-from tests.views.history import DAY, make_history
+from tests.views.history import DAY
 from tests.views.mapping import Execution
 from tests.views.store import NOW, insert, open_store, read
 from tests.views.test_rates import ZONES, covers, find_day
@@ -141,8 +141,25 @@ def test_outliers(case: Case) -> None:
     assert_same(read(case.store, "FROM outliers"), expected, "source", "execution_id")
 
 
-def test_there_are_outliers_to_compare() -> None:
-    assert read(build_case(make_history(1)).store, "FROM outliers")
+def test_an_outlier_takes_more_than_a_second_and_more_than_twice_as_long() -> None:
+    store = open_store()
+    usual = [400] * 50 + [2000] * 50
+    rows = [
+        {"id": f"{n}", "source": "s", "exit_code": 0, "duration_ms": duration_ms}
+        | {"tool_id": "short" if n < 50 else "long", "started_at": NOW - DAY}
+        for n, duration_ms in enumerate(usual)
+    ]
+    late = {"source": "s", "exit_code": 1, "started_at": NOW}
+    for name, duration_ms in (("short", 1000), ("short", 1001), ("long", 4000), ("long", 4001)):
+        rows.append(late | {"id": name, "tool_id": name, "duration_ms": duration_ms})
+    insert(store, "riza.executions", rows)
+
+    found = read(store, "SELECT duration_ms, times_p95 FROM outliers ORDER BY duration_ms")
+
+    assert found == [
+        {"duration_ms": 1001, "times_p95": 1001 / 400},
+        {"duration_ms": 4001, "times_p95": 4001 / 2000},
+    ]
 
 
 PARTS = ("input", "output", "stdout", "stderr")

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.views.conftest import Case, build_case
+from etl.records import TICK
+from tests.views.conftest import Case
 from tests.views.expected import assert_same, group
-from tests.views.history import DAY, make_history
+from tests.views.history import DAY
 from tests.views.store import NOW, insert, open_store, read
 
 UUID = "6f1ed002-ab5f-4f29-9f0c-2d1f2c3b4a59"
@@ -88,17 +89,24 @@ def test_top_errors(case: Case) -> None:
     assert counts == sorted(counts, reverse=True)
 
 
-def test_there_are_new_errors_to_compare() -> None:
-    store = build_case(make_history(1)).store
-    insert(
-        store,
-        "riza.executions",
-        [{"id": "new", "source": "s", "started_at": NOW, "exit_code": 1, "stderr": "NewError: 1"}],
-    )
+def test_an_error_is_new_for_24_hours() -> None:
+    store = open_store()
+    rows = [
+        {"id": name, "source": "s", "started_at": started_at, "exit_code": 1, "stderr": name}
+        for name, started_at in (
+            ("NewError", NOW - DAY + TICK),
+            ("OldError", NOW - DAY),
+            ("OldError ", NOW),
+        )
+    ]
+    insert(store, "riza.executions", rows)
 
-    rows = read(store, "FROM top_errors WHERE is_new_24h")
+    found = read(store, "SELECT error_type, is_new_24h FROM top_errors ORDER BY error_type")
 
-    assert "NewError: <n>" in [row["error_fingerprint"] for row in rows]
+    assert found == [
+        {"error_type": "NewError", "is_new_24h": True},
+        {"error_type": "OldError", "is_new_24h": False},
+    ]
 
 
 def test_exit_codes(case: Case) -> None:

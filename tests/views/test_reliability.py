@@ -215,7 +215,7 @@ def test_without_code_and_input_nothing_is_known_to_be_the_same() -> None:
     assert read(store, "FROM flaky") == []
 
 
-GOALS = {"slo_ms": "900", "slo_ms:T1": "8", "slo_target": "0.9", "slo_target:T2": "0.5"}
+GOALS = {"slo_ms": "812", "slo_ms:T1": "9", "slo_target": "0.9", "slo_target:T2": "0.5"}
 
 
 @pytest.mark.parametrize("goals", [{}, GOALS, {"slo_target": "1"}, {"slo_ms": "fast"}])

@@ -73,7 +73,7 @@ def test_of_a_ledger_of_update_time_only_the_range_that_reaches_the_top_is_compl
     store = open_store()
     ranges = [(NOW - 9 * DAY, NOW - 5 * DAY), (NOW - DAY, NOW)]
     insert_coverage(store, "airflow", "s", "dag_runs", ranges)
-    insert_coverage(store, "airflow", "s", "task_instances", [])
+    insert_coverage(store, "airflow", "s", "task_instances", [(NOW - HOUR, NOW)])
 
     expected = [{"source": "s", "since": NOW - DAY, "until": NOW}]
     assert read(store, "FROM complete_ranges") == expected
