@@ -5,15 +5,19 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c \
 	'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 DUCKDB2 := 2.0.0
 VERSIONS := .ci/constraints.txt
+SCHEDULES := 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint demo live bench test-tz test-duckdb2 clean
+.PHONY: help test simulate lint demo live bench test-tz test-duckdb2 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
 test: lint ## lint, then every test: two processes, random order
 	.venv/bin/python -m pytest
+
+simulate: .venv/ready ## 2 000 simulated schedules of each kind; others: make simulate SCHEDULES=50000
+	ETL_SCHEDULES=$(SCHEDULES) .venv/bin/python -m pytest tests/simulation
 
 lint: .venv/ready ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff check

@@ -162,5 +162,6 @@ def open_store() -> duckdb.DuckDBPyConnection:
     """A store in memory; each schedule is a source of its own in it."""
     connection = duckdb.connect(config={"threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("PRAGMA disable_optimizer")
     ensure_schema(connection, list_tables(), Path("memory"))
     return connection
