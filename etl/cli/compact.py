@@ -11,7 +11,8 @@ from etl.cli.shell import Shell, pass_shell, say, shared_options
 def command(shell: Shell) -> None:
     """Give the room of deleted rows back to the disk.
 
-    The store is rewritten and replaced at once. It needs room for a second store meanwhile. Readers are not disturbed.
+    The store is rewritten and replaced at once. It needs room for a second store meanwhile. Readers
+    are not disturbed.
     """
     from etl.cli.lock import hold_lock
     from etl.cli.opening import open_known
