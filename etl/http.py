@@ -94,6 +94,22 @@ class Pace:
             self.budget.wait(slot - now)
 
 
+@dataclass(slots=True)
+class InFlight:
+    """How many requests have been sent and not yet answered, over all threads of a source."""
+
+    count: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.count -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """One source's connection: keep-alive, credentials, budget, pace and counters.
@@ -108,6 +124,7 @@ class Client:
     limits: Limits = LIMITS
     traffic: Traffic = field(default_factory=Traffic)
     learned: dict[str, int] = field(default_factory=dict)
+    in_flight: InFlight = field(default_factory=InFlight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +175,22 @@ def open_client(
         "User-Agent": f"etl/{__version__}",
     }
     timeout = httpx.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
-    with httpx.Client(
+    http = httpx.Client(
         base_url=base_url.rstrip("/"),
         headers=headers,
         timeout=timeout,
         transport=transport,
         # Without TLS there is nothing to verify, and reading all the certificates takes 0.1 s.
         verify=is_secure(base_url),
-    ) as http:
-        yield Client(source, http, budget, Pace(requests_per_second, budget), limits)
+    )
+    client = Client(source, http, budget, Pace(requests_per_second, budget), limits)
+    try:
+        yield client
+    finally:
+        # A request that hangs keeps its socket to the end of the process: its thread would go on
+        # with the number of a closed one, and by then that may be the store's.
+        if client.in_flight.count == 0:
+            http.close()
 
 
 def is_secure(base_url: str) -> bool:
@@ -270,9 +294,10 @@ def _send_once(
     client.pace.wait_for_slot()
     client.traffic.count(requests=1)
     try:
-        with client.http.stream(
-            method, path, params=params, json=body, headers=headers
-        ) as response:
+        with (
+            client.in_flight,
+            client.http.stream(method, path, params=params, json=body, headers=headers) as response,
+        ):
             content = _read_bounded(client, response)
     except httpx.RequestError as error:
         is_timeout = isinstance(error, httpx.ReadTimeout)

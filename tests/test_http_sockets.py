@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -152,3 +153,29 @@ def test_a_redirect_is_refused_and_the_token_stays_here() -> None:
 
     assert "authorization: bearer t0ken" in server.heads[0].lower()
     assert (elsewhere.connections, elsewhere.heads) == (0, [])
+
+
+def test_a_request_that_is_left_behind_keeps_its_socket() -> None:
+    """Whoever closes it under the hands of its thread gives its number to the next file."""
+
+    def ask_in_vain() -> None:
+        with pytest.raises(SourceError):
+            ask(client)
+
+    with serve([Reply(WHOLE), Reply(b"", "hang")]) as server:
+        with client_to(server.url, Limits(attempts=1)) as client:
+            ask(client)
+            thread = threading.Thread(target=ask_in_vain)
+            thread.start()
+            while len(server.heads) < 2:
+                thread.join(0.01)
+        was_closed = client.http.is_closed
+        server.is_over.set()
+        thread.join()
+
+        with client_to(server.url) as other:
+            pass
+
+    assert not was_closed
+    assert other.http.is_closed
+    client.http.close()

@@ -14,7 +14,7 @@ from etl.sync.walk import Step
 
 QUEUE_PAGES = 16
 TICK_S = 0.1
-JOIN_S = 1.0
+JOIN_S = 0.5
 """How long the threads have to notice that nobody waits for them; they may be inside a request."""
 
 

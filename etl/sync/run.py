@@ -27,7 +27,9 @@ from etl.sync.walk import PageLimit, Step, Walker, walk_stream
 
 QUARANTINE_SHARE_MAX = 0.01
 QUARANTINE_LEAST = 10
-STOP_GRACE_S = 2.0
+STOP_GRACE_S = 1.0
+OVERTIME_S = 10.0
+"""How long a request may go on that has begun before the time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,14 @@ def _make_jobs(walker: Walker, plan: StreamPlan, traffic: dict[str, Traffic]) ->
 
 
 def _until_stopped(events: Iterable[Event], budget: Budget) -> Iterator[Event]:
-    """The events; once asked to stop, those of a moment more: a request may take minutes."""
-    asked_s = None
+    """The events; once the time is over, those of a moment more: a request may take minutes."""
+    over_s = None
     for event in events:
         yield event
-        if event is None and budget.stop.is_set():
-            asked_s = asked_s or time.monotonic()
-            if time.monotonic() - asked_s >= STOP_GRACE_S:
+        if event is None and budget.is_over():
+            over_s = over_s or time.monotonic()
+            grace_s = STOP_GRACE_S if budget.stop.is_set() else OVERTIME_S
+            if time.monotonic() - over_s >= grace_s:
                 return
 
 
