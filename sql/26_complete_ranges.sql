@@ -1,13 +1,29 @@
 -- For which ranges of start time is every execution of a source known to be here?
-WITH ranges AS (
+WITH waits AS (
+    SELECT
+        source,
+        max(epoch_us(started_at) - epoch_us(created_at)) AS longest_us
+    FROM b3os.executions
+    WHERE started_at > created_at
+    GROUP BY source
+),
+
+ranges AS (
     SELECT
         coverage.source,
         coverage.stream,
-        coverage.since,
+        -- B3OS's ledger is of the time of making: what was made in the gap before may have started
+        -- in the range, as long after as the longest that is known.
+        make_timestamptz(least(
+            epoch_us(coverage.since) + coalesce(waits.longest_us, 0),
+            epoch_us(coverage.until)
+        )) AS since,
         coverage.until
     FROM etl.coverage AS coverage
     LEFT JOIN etl.streams AS streams
         ON streams.source = coverage.source AND streams.stream = coverage.stream
+    LEFT JOIN waits
+        ON waits.source = coverage.source AND streams.kind = 'b3os'
     WHERE coverage.stream <> 'task_instances'
     -- Airflow's ledger is of update time: what started in a range was updated in it or later, so
     -- only a range that reaches up to the newest time known has all of it.

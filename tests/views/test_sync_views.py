@@ -79,6 +79,28 @@ def test_of_a_ledger_of_update_time_only_the_range_that_reaches_the_top_is_compl
     assert read(store, "FROM complete_ranges") == expected
 
 
+def test_of_a_ledger_of_making_a_range_begins_later_by_the_longest_wait() -> None:
+    """What was made in the gap before it may have started within it."""
+    store = open_store()
+    insert_coverage(store, "b3os", "s", "executions", [(NOW - DAY, NOW)])
+    made = {"source": "s", "created_at": NOW - 5 * HOUR}
+    starts = (NOW - 3 * HOUR, NOW - 5 * HOUR, NOW - 6 * HOUR, None)
+    rows = [made | {"id": str(n), "started_at": start} for n, start in enumerate(starts)]
+    insert(store, "b3os.executions", rows)
+
+    expected = [{"source": "s", "since": NOW - 22 * HOUR, "until": NOW}]
+    assert read(store, "FROM complete_ranges") == expected
+
+
+def test_a_range_shorter_than_the_longest_wait_is_none() -> None:
+    store = open_store()
+    insert_coverage(store, "b3os", "s", "executions", [(NOW - HOUR, NOW)])
+    row = {"source": "s", "id": "1", "created_at": NOW - 5 * HOUR, "started_at": NOW}
+    insert(store, "b3os.executions", [row])
+
+    assert read(store, "FROM complete_ranges") == []
+
+
 def insert_run(store: Any, **columns: Any) -> None:
     names = ", ".join(columns)
     holders = ", ".join(
