@@ -5,7 +5,8 @@ config     etl.toml -> which sources, with which settings; secrets only from the
 toml       a table of a TOML file as a struct, or a refusal of one line
 sync       the job: plan the gaps, walk them, write batches, log the run
 sources/   one module per kind of API: fetch one page, flatten one record
-http       one request: timeout, retry, rate, error text
+http       one request: timeout, retry, rate
+refusals   what a server says when it does not do what it was asked
 decode     JSON -> typed records; unknown fields and broken records are set aside, not lost
 coverage   the ledger of what is known, as pure arithmetic on intervals
 offsets    a place in a list that is paged by offset, found and kept while rows move
@@ -16,6 +17,8 @@ store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views
 status     what is known of each stream, and how far it is behind
 export     tables and views as files: one per source and day, written again where rows changed
+metrics    the state of every stream as Prometheus reads it
+notify     a dead man's switch is told that the job runs
 publish    the copy of the store that dashboards may keep open
 compact    the store without the room that deleted rows have left
 demo/      the embedded APIs of `etl demo`

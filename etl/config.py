@@ -34,9 +34,9 @@ from etl.toml import (
 
 SOURCE_NAME = re.compile(r"[a-z0-9_-]+")
 VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
-DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdwy])")
 DURATION = re.compile(rf"(?:{DURATION_PART.pattern})+")
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".svc", ".test", ".example")
 
 FilePath = Annotated[str, Meta(min_length=1, description="the path of a file")]
@@ -77,9 +77,10 @@ class SyncTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NotifyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[notify]`: who is told that the job runs."""
+    """`[notify]`: who is told that the job runs. The address is a credential."""
 
     ping_url: Address | None = None
+    ping_url_env: VariableName | None = None
 
 
 class SourceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,8 +181,21 @@ def resolve_token(source: SourceConfig, environ: Mapping[str, str]) -> SourceCon
     return replace(source, token=token)
 
 
+def resolve_ping_url(notify: NotifyTable, environ: Mapping[str, str]) -> str | None:
+    """The address to ping, if there is one. Raises ConfigError, without the address."""
+    if notify.ping_url_env is None:
+        return notify.ping_url
+    found = environ.get(notify.ping_url_env, "").strip()
+    if not _is_address(found):
+        raise ConfigError(
+            f"notify.ping_url_env: the environment variable {notify.ping_url_env} does not hold "
+            "an http(s) address"
+        )
+    return found
+
+
 def parse_duration(text: str) -> timedelta:
-    """`90m`, `24h`, `7d`, `1h30m` as a duration; ValueError for anything else."""
+    """`90m`, `24h`, `7d`, `1h30m`, `2y` as a duration; ValueError for anything else."""
     if not DURATION.fullmatch(text):
         raise ValueError(f"not a duration: {text}")
     seconds = sum(float(count) * SECONDS[unit] for count, unit in DURATION_PART.findall(text))
@@ -221,11 +235,24 @@ def _check_timezone(place: Place, name: str) -> None:
 def _read_notify(place: Place, tables: FileTable) -> NotifyTable:
     here = place.at("notify")
     table = convert(here, tables.notify, NotifyTable)
-    if table.ping_url is not None:
-        url = urlsplit(table.ping_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise here.at("ping_url").refuse("found something else, expected an http(s) address")
+    if table.ping_url is not None and not _is_address(table.ping_url):
+        raise here.at("ping_url").refuse("found something else, expected an http(s) address")
+    if table.ping_url_env is not None:
+        if table.ping_url is not None:
+            raise here.at("ping_url_env").refuse("found beside ping_url; expected only one of them")
+        if not VARIABLE_NAME.fullmatch(table.ping_url_env):
+            raise here.at("ping_url_env").refuse(
+                "expected the NAME of an environment variable (A-Z, 0-9, _)"
+            )
     return table
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname)
 
 
 def _read_source(place: Place, name: str, table: Any) -> SourceConfig:

@@ -1,14 +1,12 @@
-"""One request: timeouts, retries, rate, error text. The only place that talks to the network."""
+"""One request: timeouts, retries, rate. The only place that talks to the network."""
 
 import contextlib
-import email.utils
-import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -19,16 +17,18 @@ from etl.budget import Budget
 from etl.decode import mend_nesting, mend_text
 from etl.errors import ConfigError, CredentialsError, GapTooLarge, RequestRefused, SourceError
 from etl.redact import mask_line
+from etl.refusals import (
+    describe_error_body,
+    describe_failure,
+    is_retried,
+    read_date,
+    read_retry_after,
+)
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
 GIVEN_UP = "requests given up in a row"
 PATIENCE_MAX = 3
-MESSAGE_MAX_CHARS = 200
-TOKEN_MIN_CHARS = 8
-"""Shorter ones would be found in plain words."""
-RETRIED_STATUSES = frozenset({408, 409, 425, 429})
-NEVER_RETRIED_STATUSES = frozenset({400, 401, 403, 404})
 
 T = TypeVar("T")
 
@@ -301,8 +301,8 @@ def _send_once(
             content = _read_bounded(client, response)
     except httpx.RequestError as error:
         is_timeout = isinstance(error, httpx.ReadTimeout)
-        raise Transient(_describe_failure(error), may_be_size=is_timeout) from error
-    served_at = _read_date(response.headers.get("date"))
+        raise Transient(describe_failure(error), may_be_size=is_timeout) from error
+    served_at = read_date(response.headers.get("date"))
     client.traffic.count_response(len(content), served_at)
     if response.is_success:
         return Answer(content, served_at)
@@ -337,7 +337,7 @@ def _refuse(
     detail = describe_error_body(content, client.http.headers["authorization"][len("Bearer ") :])
     message = f"HTTP {status}" + (f": {detail}" if detail else "")
     line = f"{client.source}: {method} {path}: {message}"
-    if _is_retried(response):
+    if is_retried(response):
         return Transient(message, read_retry_after(response.headers), status >= 500)
     if status in (401, 403):
         return CredentialsError(line)
@@ -347,78 +347,3 @@ def _refuse(
         location = mask_line(response.headers.get("location", "nowhere"))
         line = f"{line}: redirected to {location}; correct base_url"
     return RequestRefused(line, status, detail)
-
-
-def _is_retried(response: httpx.Response) -> bool:
-    """Whether another attempt may help; the server's own hints may decide where it is open."""
-    if response.status_code in NEVER_RETRIED_STATUSES:
-        return False
-    if response.headers.get("qos-retry-hint") == "do-not-retry":
-        return False
-    hint: str | None = response.headers.get("x-should-retry")
-    if hint in ("true", "false"):
-        return hint == "true"
-    return response.status_code in RETRIED_STATUSES or response.status_code >= 500
-
-
-def read_retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds the server asks to wait: `retry-after-ms`, or `Retry-After` as seconds or a date.
-
-    None where it asks for nothing that makes sense; zero and less mean no hint.
-    """
-    with contextlib.suppress(KeyError, ValueError):
-        milliseconds = float(headers["retry-after-ms"])
-        return milliseconds / 1000 if milliseconds > 0 else None
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return float(value) if float(value) > 0 else None
-    due = _read_date(value)
-    served_at = _read_date(headers.get("date")) or datetime.now(UTC)
-    return max(0.0, (due - served_at).total_seconds()) or None if due else None
-
-
-def _read_date(value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    with contextlib.suppress(ValueError, OverflowError):
-        date = email.utils.parsedate_to_datetime(value)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
-    return None
-
-
-def describe_error_body(content: bytes, token: str = "") -> str:
-    """What an error body says, in one short line; empty when it says nothing readable.
-
-    Only the fields that describe an error are shown, never the whole body: it may echo a request.
-    Nor is the token, or what looks like a secret: some APIs quote what they refuse.
-    """
-    try:
-        body = json.loads(content)
-    except ValueError:
-        return "HTML" if content.lstrip()[:1] == b"<" else ""
-    if not isinstance(body, dict):
-        return ""
-    if isinstance(body.get("error"), dict):
-        body |= body["error"]
-    names = ("errorName", "errorInstanceId", "message", "detail", "title", "error", "requestId")
-    parts = [str(body[name]) for name in names if isinstance(body.get(name), (str, int))]
-    line = re.sub(r"\s+", " ", ", ".join(parts))
-    if len(token) >= TOKEN_MIN_CHARS:
-        line = line.replace(token, "(token)")
-    return mask_line(line)[:MESSAGE_MAX_CHARS]
-
-
-def _describe_failure(error: httpx.RequestError) -> str:
-    """What went wrong on the way, never with words of the request: they may hold the token."""
-    if isinstance(error, httpx.TimeoutException):
-        return f"no answer in time ({type(error).__name__})"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "the connection was cut before the answer was complete"
-    if isinstance(error, httpx.DecodingError):
-        return "the answer's compression is damaged"
-    if isinstance(error, httpx.NetworkError):
-        words = mask_line(str(error))
-        return f"cannot connect ({words})" if isinstance(error, httpx.ConnectError) else words
-    return type(error).__name__

@@ -18,7 +18,8 @@ from etl.errors import (
     RequestRefused,
     SourceError,
 )
-from etl.http import Answer, Client, Limits, fetch, is_secure, open_client, read_retry_after
+from etl.http import Answer, Client, Limits, fetch, is_secure, open_client
+from etl.refusals import read_retry_after
 from tests.budgets import RecordingBudget
 
 TOKEN = "sk-live-0123456789"

@@ -14,6 +14,7 @@ demo_tables   what failed and how long it took              demo
 lock       one sync per store
 opening    the store with its schema, views and key
 stopping   signals end a sync in order
+telling    who else learns how a sync went: Prometheus, a dead man's switch
 progress   how far a sync has come, on a terminal
 render     tables, bars, numbers and times for people
 """

@@ -28,4 +28,4 @@ def command(shell: Shell, source: str, record_ids: tuple[str, ...]) -> int:
     open_store, key = prepare_store(config.store, budget)
     around = Surroundings(open_store, key, budget, shell.clock, shell.transport)
     result = fetch_records(chosen, record_ids, around)
-    return report(shell, [result], signal_code=0, is_json=False)
+    return report(shell, [result], other_codes=(), is_json=False)

@@ -4,16 +4,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
+from etl.budget import Budget, BudgetEnded
 from etl.cli.lock import hold_lock
 from etl.cli.opening import prepare_store
-from etl.cli.progress import ClockWatch, show_progress
+from etl.cli.progress import ClockWatch, OnStep, show_progress
 from etl.cli.shell import Shell, describe_error, fail, say
 from etl.cli.stopping import stop_on_signals
-from etl.config import Config, resolve_token
+from etl.cli.telling import Listeners, find_listeners, tell_end, tell_start
+from etl.config import Config, StoreConfig, resolve_token
 from etl.errors import EtlError
 from etl.records import SourceConfig
 from etl.sync.load import BatchLimits
@@ -29,11 +32,32 @@ class Wish:
     max_pages: int | None = None
     is_full: bool = False
     is_json: bool = False
+    metrics_file: Path | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_sync(shell: Shell, config: Config, sources: Sequence[SourceConfig], wish: Wish) -> int:
-    """Sync these sources, say what became of them, and return the exit code."""
+    """Sync these sources, tell whoever wants to know, and return the exit code."""
+    listeners = find_listeners(shell, config, wish.metrics_file)
+    exit_code = 1
+    try:
+        exit_code = sync_and_report(shell, config, sources, wish, listeners)
+    except EtlError as error:
+        exit_code = error.exit_code
+        raise
+    finally:
+        tell_end(listeners, exit_code)
+    return exit_code
+
+
+def sync_and_report(
+    shell: Shell,
+    config: Config,
+    sources: Sequence[SourceConfig],
+    wish: Wish,
+    listeners: Listeners,
+) -> int:
+    """Sync these sources, publish, say what became of it, and return the exit code."""
     ready = [resolve_token(source, shell.environ) for source in sources]
     budget = shell.start_budget(wish.max_seconds)
     watch = ClockWatch(shell.clock)
@@ -42,28 +66,65 @@ def run_sync(shell: Shell, config: Config, sources: Sequence[SourceConfig], wish
         hold_lock(config.store.path, shell.clock()),
         show_progress(shell, wish.totals) as show,
     ):
-        open_store, key = prepare_store(config.store, budget)
+        tell_start(listeners)
 
         def on_step(source: str, step: Step) -> None:
             watch(source, step)
             show(source, step)
 
-        around = Surroundings(
-            open_store,
-            key,
-            budget,
-            shell.clock,
-            shell.transport,
-            limits=BatchLimits(config.sync.batch_rows, config.sync.batch_seconds),
-            on_step=on_step,
-        )
-        results = sync_sources(ready, around, Extent(wish.max_pages, wish.is_full))
+        results = sync_store(shell, config, ready, wish, budget, on_step)
+        error = publish_store(config.store, budget)
     for source, warning in watch.list_warnings():
         say(shell, "warning", warning, source=source)
-    return report(shell, results, caught.exit_code, wish.is_json)
+    if error is not None:
+        fail(shell, error)
+    other_codes = (caught.exit_code, 0 if error is None else error.exit_code)
+    return report(shell, results, other_codes, wish.is_json)
 
 
-def report(shell: Shell, results: Sequence[SourceResult], signal_code: int, is_json: bool) -> int:
+def sync_store(
+    shell: Shell,
+    config: Config,
+    sources: Sequence[SourceConfig],
+    wish: Wish,
+    budget: Budget,
+    on_step: OnStep,
+) -> list[SourceResult]:
+    """Bring the store up to date; nothing where it was locked when the run was asked to stop."""
+    try:
+        open_store, key = prepare_store(config.store, budget)
+    except BudgetEnded:
+        return [SourceResult(source.name, is_stopped=True) for source in sources]
+    around = Surroundings(
+        open_store,
+        key,
+        budget,
+        shell.clock,
+        shell.transport,
+        limits=BatchLimits(config.sync.batch_rows, config.sync.batch_seconds),
+        on_step=on_step,
+    )
+    return sync_sources(sources, around, Extent(wish.max_pages, wish.is_full))
+
+
+def publish_store(store: StoreConfig, budget: Budget) -> EtlError | None:
+    """Bring the copy that [store] names up to date, unless asked to stop; why that failed."""
+    if store.publish is None or budget.stop.is_set():
+        return None
+    from etl.publish import publish
+
+    try:
+        publish(store.path, store.publish, budget, is_alone=True)
+    except BudgetEnded:
+        return None
+    except EtlError as error:
+        return error
+    return None
+
+
+def report(
+    shell: Shell, results: Sequence[SourceResult], other_codes: Sequence[int], is_json: bool
+) -> int:
     """Say what became of each source; the exit code: the smallest that is not 0."""
     for result in results:
         for error in unique_errors(result.errors):
@@ -79,7 +140,7 @@ def report(shell: Shell, results: Sequence[SourceResult], signal_code: int, is_j
             )
         say(shell, "info", describe_result(result), source=result.source)
     codes = [error.exit_code for result in results for error in result.errors]
-    exit_code = min([code for code in (*codes, signal_code) if code], default=0)
+    exit_code = min([code for code in (*codes, *other_codes) if code], default=0)
     if is_json:
         click.echo(json.dumps(build_summary(results, exit_code), indent=2))
     return exit_code

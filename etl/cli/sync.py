@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -23,6 +24,13 @@ from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
 @click.option("--full", "is_full", is_flag=True, help="Read everything again, known or not.")
 @click.option("--plan", "is_plan", is_flag=True, help="Show what would be walked; write nothing.")
 @click.option("--json", "is_json", is_flag=True, help="The result as JSON on stdout.")
+@click.option(
+    "--metrics",
+    "metrics_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write FILE (*.prom) for the node exporter's textfile collector.",
+)
 @shared_options
 @pass_shell
 def command(
@@ -34,6 +42,7 @@ def command(
     is_full: bool,
     is_plan: bool,
     is_json: bool,
+    metrics_file: Path | None,
 ) -> int:
     """Bring the store up to date: newest first, then what is missing behind.
 
@@ -55,4 +64,5 @@ def command(
             say(shell, "warning", warning)
     from etl.cli.job import Wish, run_sync
 
-    return run_sync(shell, config, chosen, Wish(max_seconds, max_pages, is_full, is_json))
+    wish = Wish(max_seconds, max_pages, is_full, is_json, metrics_file)
+    return run_sync(shell, config, chosen, wish)

@@ -23,7 +23,7 @@ from etl.errors import (
     RequestRefused,
     SourceError,
 )
-from etl.http import RETRIED_STATUSES, Answer, Client, Transient, describe_error_body, fetch
+from etl.http import Answer, Client, Transient, fetch
 from etl.offsets import (
     LIMIT_MIN,
     OffsetRefused,
@@ -35,6 +35,7 @@ from etl.offsets import (
     mark_place,
 )
 from etl.records import Column, Flat, Gap, Mark, Page, Role, SourceConfig, Stream, Table
+from etl.refusals import RETRIED_STATUSES, describe_error_body
 
 BASE_URL = "https://api.b3os.org"
 LOOKBACK = timedelta(hours=1)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from etl.http import describe_error_body
 from etl.redact import mask_line
 from etl.redact.shapes import (
     list_connection_passwords,
@@ -12,6 +11,7 @@ from etl.redact.shapes import (
     replace_connection_passwords,
     replace_tokens,
 )
+from etl.refusals import describe_error_body
 
 # In pieces, so that nobody's scanner takes the tests for a leak.
 TOKENS = {
