@@ -109,8 +109,8 @@ def start_walk(gap: Gap) -> Progress:
 
 
 def forget(interval: Interval) -> Progress:
-    """A walk that has read nothing: applied to a ledger, it takes the interval away."""
-    return start_walk(Gap(interval.since, interval.until, order="descending"))
+    """A walk that has read nothing and claims nothing: it takes the interval off a ledger."""
+    return replace(start_walk(Gap(interval.since, interval.until)), is_order_broken=True)
 
 
 def advance(progress: Progress, page: Page) -> Progress:
