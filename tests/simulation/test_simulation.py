@@ -12,7 +12,7 @@ from tests.simulation.play import play
 from tests.simulation.scenes import SCENES
 
 SEEDS_PER_TEST = 50
-SCHEDULES_PER_DIALECT = int(os.environ.get("ETL_SCHEDULES", "500"))
+SCHEDULES_PER_DIALECT = int(os.environ.get("ETL_SCHEDULES", "100"))
 
 
 @pytest.mark.parametrize(
