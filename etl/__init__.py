@@ -20,6 +20,7 @@ export     tables and views as files: one per source and day, written again wher
 metrics    the state of every stream as Prometheus reads it
 notify     a dead man's switch is told that the job runs
 publish    the copy of the store that dashboards may keep open
+prune      old payloads or executions out of the store, and never in again
 compact    the store without the room that deleted rows have left
 demo/      the embedded APIs of `etl demo`
 records    the words all of them share

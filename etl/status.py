@@ -9,7 +9,7 @@ import duckdb
 from etl.coverage import Interval, Ledger, find_gaps
 from etl.records import EPOCH, Order, SourceConfig, Stream, from_epoch_us
 from etl.sources import SOURCES
-from etl.store.read import read_stream_states
+from etl.store.read import StreamState, read_stream_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,16 @@ def _read_stream(
         rows,
         open_rows,
         state.ledger,
-        find_gaps(state.ledger, source.since or EPOCH, top) if top else (),
+        find_gaps(state.ledger, _begin_history(source, state), top) if top else (),
         None if top is None else max(timedelta(), now - top),
         stream.order or state.order,
         max(source.lookback or stream.lookback, state.longest_delay),
         _read_last_run(connection, source.name, stream.name),
     )
+
+
+def _begin_history(source: SourceConfig, state: StreamState) -> datetime:
+    return max(source.since or EPOCH, state.pruned_before or EPOCH)
 
 
 def _count_rows(

@@ -47,7 +47,11 @@ SELECT
             partition_key,
             CASE WHEN run_type <> 'manual' THEN coalesce(logical_date, run_after) END
         )
+        ELSE CAST(kept_metrics ->> 'work_id' AS UBIGINT)
     END AS work_id,
-    strlen(conf) AS input_bytes,
-    (strlen(conf) - strlen(replace(conf, 'hmac:', ''))) // 5 AS redactions
+    coalesce(strlen(conf), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)) AS input_bytes,
+    coalesce(
+        (strlen(conf) - strlen(replace(conf, 'hmac:', ''))) // 5,
+        CAST(kept_metrics ->> 'redactions' AS BIGINT)
+    ) AS redactions
 FROM runs

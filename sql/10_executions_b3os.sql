@@ -15,7 +15,8 @@ WITH listed AS (
         response_payload,
         CAST(NULL AS VARCHAR) AS version,
         first_synced_at,
-        synced_at
+        synced_at,
+        kept_metrics
     FROM b3os.executions
     UNION ALL BY NAME
     SELECT
@@ -87,14 +88,22 @@ SELECT
     first_synced_at,
     synced_at,
     version,
-    CASE WHEN request_payload IS NOT NULL THEN hash(name, request_payload) END AS work_id,
-    strlen(request_payload) AS input_bytes,
-    strlen(response_payload) AS output_bytes,
-    (
+    -- What was computed from a payload before that was pruned is kept.
+    CASE
+        WHEN request_payload IS NOT NULL THEN hash(name, request_payload)
+        ELSE CAST(kept_metrics ->> 'work_id' AS UBIGINT)
+    END AS work_id,
+    coalesce(
+        strlen(request_payload), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)
+    ) AS input_bytes,
+    coalesce(
+        strlen(response_payload), CAST(kept_metrics ->> 'output_bytes' AS BIGINT)
+    ) AS output_bytes,
+    coalesce(CAST(kept_metrics ->> 'redactions' AS BIGINT), (
         strlen(concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)))
         - strlen(replace(
             concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)),
             'hmac:', ''
         ))
-    ) // 5 AS redactions
+    ) // 5) AS redactions
 FROM judged

@@ -66,8 +66,14 @@ SELECT
     'riza' AS kind,
     stream,
     id AS execution_id,
-    -- Functions and scripts have no name, the same code is the same thing.
-    coalesce(nullif(tool_id, ''), type || ' ' || left(md5(code), 12), type) AS name,
+    -- Functions and scripts have no name, the same code is the same thing. What was computed from
+    -- a payload before that was pruned is kept.
+    coalesce(
+        nullif(tool_id, ''),
+        type || ' ' || left(md5(code), 12),
+        kept_metrics ->> 'name',
+        type
+    ) AS name,
     type,
     language,
     started_at,
@@ -86,6 +92,7 @@ SELECT
                 || '(?:Error|Exception|Interrupt|Exit|Iteration)\b'
             ), ''),
             nullif(regexp_extract(error_line, ': error ([A-Z]+\d+):', 1), ''),
+            kept_metrics ->> 'error_type',
             'exit code ' || exit_code
         )
     END AS error_type,
@@ -100,15 +107,16 @@ SELECT
     CASE
         WHEN code IS NOT NULL OR input IS NOT NULL
             THEN hash(tool_id, revision_id, language, code, args, stdin, input)
+        ELSE CAST(kept_metrics ->> 'work_id' AS UBIGINT)
     END AS work_id,
-    strlen(input) AS input_bytes,
-    strlen(output) AS output_bytes,
-    strlen(stdout) AS stdout_bytes,
-    strlen(stderr) AS stderr_bytes,
+    coalesce(strlen(input), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)) AS input_bytes,
+    coalesce(strlen(output), CAST(kept_metrics ->> 'output_bytes' AS BIGINT)) AS output_bytes,
+    coalesce(strlen(stdout), CAST(kept_metrics ->> 'stdout_bytes' AS BIGINT)) AS stdout_bytes,
+    coalesce(strlen(stderr), CAST(kept_metrics ->> 'stderr_bytes' AS BIGINT)) AS stderr_bytes,
     -- A fingerprint stands where a secret was.
     CASE
         WHEN contains(payload, 'hmac:')
             THEN (strlen(payload) - strlen(replace(payload, 'hmac:', ''))) // 5
-        ELSE 0
+        ELSE coalesce(CAST(kept_metrics ->> 'redactions' AS BIGINT), 0)
     END AS redactions
 FROM explained

@@ -41,6 +41,7 @@ COMMANDS = (
     "quarantine",
     "export",
     "publish",
+    "prune",
     "compact",
 )
 INTERRUPTED = 130

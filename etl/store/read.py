@@ -15,11 +15,12 @@ OPEN_BY_ID_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What the store knows of one stream."""
+    """What the store knows of one stream; older executions than `pruned_before` are not wanted."""
 
     ledger: Ledger = ()
     order: Order | None = None
     longest_delay: timedelta = timedelta()
+    pruned_before: datetime | None = None
 
 
 def read_ledgers(
@@ -65,6 +66,7 @@ def read_stream_states(
     """Everything a plan needs, by stream."""
     ledgers = read_ledgers(connection, source, [stream.name for stream in streams])
     known = read_streams(connection, source)
+    pruned = read_pruned(connection, source)
     states = {}
     for stream in streams:
         seen = known.get(stream.name, KnownStream(source, "", stream.name))
@@ -72,8 +74,19 @@ def read_stream_states(
             ledgers[stream.name],
             seen.list_order,
             timedelta(seconds=seen.longest_delay_s),
+            pruned.get(stream.name),
         )
     return states
+
+
+def read_pruned(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, datetime]:
+    """Before which time the executions of a stream were pruned, by stream."""
+    rows = connection.execute(
+        "SELECT stream, epoch_us(executions_before) FROM etl.pruned "
+        "WHERE source = ? AND executions_before IS NOT NULL",
+        [source],
+    ).fetchall()
+    return {stream: from_epoch_us(before_us) for stream, before_us in rows}
 
 
 @dataclass(frozen=True, slots=True)

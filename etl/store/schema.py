@@ -22,8 +22,10 @@ KEPT_COLUMNS = (
     Column("synced_at", "TIMESTAMPTZ"),
     Column("sync_run_id", "VARCHAR"),
     Column("gone_at", "TIMESTAMPTZ"),
+    Column("kept_metrics", "JSON"),
 )
-"""What the store adds to each record; `gone_at`: when the platform no longer had it."""
+"""What the store adds to each record. `gone_at`: when the platform no longer had it;
+`kept_metrics`: what views computed from its payload before that was pruned."""
 
 
 def _columns(**types: str) -> tuple[Column, ...]:

@@ -5,7 +5,7 @@ record's time never changes, so that the cost does not grow with the table.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,17 +65,20 @@ def upsert_rows(
     pending: PendingRows,
     stamp: Stamp,
     known: Mapping[str, Interval],
+    pruned: Mapping[str, datetime] | None = None,
 ) -> dict[str, Fate]:
     """Bring one table and its children up to date; what happened, by stream.
 
-    `known` are the newest intervals of the ledgers before the run: a new row inside came late.
+    `known` are the newest intervals of the ledgers before the run: a new row inside came late. New
+    rows from before `pruned` are not wanted: they count as unchanged.
     """
     if not pending.rows:
         return {}
     stored = read_stored(connection, stamp.source, pending)
-    fates = _judge(pending, stored, known)
+    left_out = _find_pruned(pending, stored, pruned) if pruned else set()
+    fates = _judge(pending, stored, known, left_out)
     changed = [key for key, old in stored.items() if old.content_hash != _hash(pending, key)]
-    unchanged = stored.keys() - set(changed)
+    unchanged = (stored.keys() - set(changed)) | left_out
     if changed:
         _delete(connection, stamp.source, pending, changed)
     if len(unchanged) < len(pending.rows):
@@ -88,8 +91,28 @@ def _hash(pending: PendingRows, key: Key) -> int:
     return content_hash
 
 
+def _find_pruned(
+    pending: PendingRows, stored: Mapping[Key, Stored], pruned: Mapping[str, datetime]
+) -> set[Key]:
+    """The rows that are not in the store because they were pruned, or would have been."""
+    place = _find_time_place(pending.table)
+    if place is None:
+        return set()
+    return {
+        key
+        for key, row in pending.rows.items()
+        if key not in stored
+        and row[place] is not None
+        and (before := pruned.get(row[STREAM_PLACE])) is not None
+        and row[place] < before
+    }
+
+
 def _judge(
-    pending: PendingRows, stored: Mapping[Key, Stored], known: Mapping[str, Interval]
+    pending: PendingRows,
+    stored: Mapping[Key, Stored],
+    known: Mapping[str, Interval],
+    left_out: Set[Key],
 ) -> dict[str, Fate]:
     """Count new, changed and unchanged rows by stream, and find the oldest that came late."""
     fates: dict[str, Fate] = {}
@@ -97,7 +120,7 @@ def _judge(
     for key, row in pending.rows.items():
         fate = fates.setdefault(row[STREAM_PLACE], Fate())
         old = stored.get(key)
-        if old is not None and old.content_hash == row[HASH_PLACE]:
+        if key in left_out or (old is not None and old.content_hash == row[HASH_PLACE]):
             fate.unchanged += 1
             continue
         fate.drift.update(pending.drift.get(key, ()))

@@ -73,7 +73,8 @@ class Batch:
 
     `released` are quarantined records, by stream and fingerprint, that are understood by now. By
     stream: `runs` as they stand and as last `written`, `lookbacks_s`, the overlap in force, and
-    `known`, the newest interval of the ledger when the run began.
+    `known`, the newest interval of the ledger when the run began. New rows before `pruned` are left
+    out.
     """
 
     source: str
@@ -88,6 +89,7 @@ class Batch:
     written: Mapping[str, RunRow] = field(default_factory=dict)
     lookbacks_s: Mapping[str, float] = field(default_factory=dict)
     known: Mapping[str, Interval] = field(default_factory=dict)
+    pruned: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def count_rows(batch: Batch) -> int:
@@ -117,7 +119,9 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -
     drift: Counter[tuple[str, str | None]] = Counter()
     stamp = Stamp(batch.source, batch.run_id, now)
     for pending in batch.pending.values():
-        for stream, fate in upsert_rows(connection, pending, stamp, batch.known).items():
+        for stream, fate in upsert_rows(
+            connection, pending, stamp, batch.known, batch.pruned
+        ).items():
             runs[stream] = _count_fate(runs[stream], fate)
             drift.update(fate.drift)
             if fate.late_from is not None:

@@ -28,6 +28,8 @@ def fetch_records(
     loader = start_loader(config, uuid4().hex[:12], replace(around, limits=ONE_COMMIT), plans)
     # A record fetched by name did not come late: the lookback must not grow by it.
     loader.batch.known = {}
+    # And it is wanted, however old it is.
+    loader.batch.pruned = {}
     result = SourceResult(config.name)
     now = around.clock()
     with open_client(

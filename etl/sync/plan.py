@@ -67,7 +67,7 @@ def _plan_stream(
     now: datetime,
     is_full: bool,
 ) -> StreamPlan:
-    since = config.since or EPOCH
+    since = max(config.since or EPOCH, state.pruned_before or EPOCH)
     lookback = min(max(config.lookback or stream.lookback, state.longest_delay), LOOKBACK_MAX)
     # A full pass looks at the order anew: a server may have been out of order just once.
     order = stream.order or (None if is_full else state.order)

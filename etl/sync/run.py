@@ -143,6 +143,7 @@ def start_loader(
         run_id,
         lookbacks_s={plan.stream.name: plan.lookback.total_seconds() for plan in plans},
         known={plan.stream.name: plan.newest_known for plan in plans if plan.newest_known},
+        pruned={p.stream.name: p.state.pruned_before for p in plans if p.state.pruned_before},
     )
     return Loader(
         SOURCES[config.kind],

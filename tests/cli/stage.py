@@ -88,15 +88,15 @@ class Stage:
     def store(self) -> Path:
         return self.folder / "executions.duckdb"
 
-    def run(self, *words: str, catch: bool = False) -> Result:
-        """Run a command; a bug is raised here unless it is to be caught."""
+    def run(self, *words: str, catch: bool = False, said: str | None = None) -> Result:
+        """Run a command, with `said` on stdin; a bug is raised here unless it is to be caught."""
         shell = Shell(
             clock=lambda: self.now,
             start_budget=lambda max_seconds: RecordingBudget(max_seconds),
             transport=httpx.MockTransport(self.handler),
             environ=self.environ,
         )
-        return CliRunner().invoke(main, list(words), obj=shell, catch_exceptions=catch)
+        return CliRunner().invoke(main, list(words), obj=shell, catch_exceptions=catch, input=said)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.store), read_only=True) as connection:
