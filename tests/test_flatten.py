@@ -123,17 +123,19 @@ def store_page(
 ) -> tuple[dict[str, Any], Any, str]:
     """The record as the tables have it, its unknown fields, and all that was stored, as text."""
     body = json.dumps({"data": [record]}).encode()
-    decoded = riza._decode_page(Answer(body, None)).decoded
+    decoded = riza.pages.decode_page(Answer(body, None)).decoded
     assert not decoded.broken
     flats = [riza.flatten(each) for each in decoded.records]
     extras = {index: extra.decode() for index, extra in decoded.extras.items()}
-    safe = redact_page(REDACTOR, riza.EXECUTIONS, flats, extras)
-    pending = PendingRows(riza.EXECUTIONS)
+    safe = redact_page(REDACTOR, riza.tables.EXECUTIONS, flats, extras)
+    pending = PendingRows(riza.tables.EXECUTIONS)
     pending.add("executions", safe.flats[0], safe.extras.get(0))
     source = uuid4().hex
     upsert_rows(store, pending, Stamp(source, "run", NOON), {})
-    [row] = read_rows(store, source, riza.EXECUTIONS)
-    children = {child.name: read_rows(store, source, child) for child in riza.EXECUTIONS.children}
+    [row] = read_rows(store, source, riza.tables.EXECUTIONS)
+    children = {
+        child.name: read_rows(store, source, child) for child in riza.tables.EXECUTIONS.children
+    }
     for file in children["riza.files"]:
         del file["size_bytes"], file["sha256"]
     [(extra,)] = store.execute(
@@ -235,11 +237,11 @@ def test_2_000_records_with_3_000_keys_make_no_columns(store: duckdb.DuckDBPyCon
         }
         for n in range(2_000)
     ]
-    decoded = riza._decode_page(Answer(json.dumps({"data": records}).encode(), None)).decoded
+    decoded = riza.pages.decode_page(Answer(json.dumps({"data": records}).encode(), None)).decoded
     flats = [riza.flatten(each) for each in decoded.records]
-    pending = PendingRows(riza.EXECUTIONS)
+    pending = PendingRows(riza.tables.EXECUTIONS)
 
-    for flat in redact_page(REDACTOR, riza.EXECUTIONS, flats, {}).flats:
+    for flat in redact_page(REDACTOR, riza.tables.EXECUTIONS, flats, {}).flats:
         pending.add("executions", flat, None)
     upsert_rows(store, pending, Stamp("many", "run", NOON), {})
 

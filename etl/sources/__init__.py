@@ -1,4 +1,12 @@
-"""The kinds of sources: one module each. To add one, write its module and name it here."""
+"""The kinds of sources: one module each. To add one, write its module and name it here.
+
+Each is a package whose `__init__` names what `Source` asks for:
+
+    options   the keys of its configuration that no other kind has
+    records   what the API sends, as structs
+    tables    what is stored of it, and one record as rows
+    pages     the lists, one page of them, one record by its id
+"""
 
 from types import ModuleType
 from typing import Any, Protocol, cast

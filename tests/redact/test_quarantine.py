@@ -109,7 +109,7 @@ def test_a_redacted_record_can_be_tried_again_and_says_the_same() -> None:
     once = redact_broken(REDACTOR, json.dumps(BROKEN).encode())
     mended = json.loads(once) | {"id": "e7"}
 
-    decoded = decode_records([msgspec.Raw(json.dumps(mended).encode())], riza.Execution)
+    decoded = decode_records([msgspec.Raw(json.dumps(mended).encode())], riza.records.Execution)
 
     env, allow, files = riza.flatten(decoded.records[0]).children
     assert env == [("A", mark(TOKEN), None), ("B", None, "s")]

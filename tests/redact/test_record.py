@@ -20,7 +20,7 @@ from etl.sources import riza
 KEY = b"k" * 32
 REDACTOR = Redactor(KEY)
 TOKEN = "tok-A1b2C3d4"
-decode = msgspec.json.Decoder(riza.Execution).decode
+decode = msgspec.json.Decoder(riza.records.Execution).decode
 
 
 def mark(secret: str) -> str:
@@ -42,11 +42,11 @@ def redact(
     redactor: Redactor = REDACTOR,
     extra: str | None = None,
 ) -> Redacted:
-    return redact_record(redactor, riza.EXECUTIONS, make_flat(request, response), extra)
+    return redact_record(redactor, riza.tables.EXECUTIONS, make_flat(request, response), extra)
 
 
 def column(redacted: Redacted, name: str) -> Any:
-    names = [each.name for each in riza.EXECUTIONS.columns]
+    names = [each.name for each in riza.tables.EXECUTIONS.columns]
     return redacted.flat.row[names.index(name)]
 
 
@@ -138,11 +138,13 @@ def test_a_secret_that_json_escapes_is_found_in_json() -> None:
     secret = 'p"a/ss\\wö<rd>'
     text = json.dumps({"x": secret}).replace("/", "\\/").replace("<", "\\u003c")
     flat = make_flat({"env": {"A": secret}, "input": 0})
-    names = [each.name for each in riza.EXECUTIONS.columns]
+    names = [each.name for each in riza.tables.EXECUTIONS.columns]
     row = list(flat.row)
     row[names.index("input")] = text
 
-    redacted = redact_record(REDACTOR, riza.EXECUTIONS, Flat(tuple(row), flat.children), None)
+    redacted = redact_record(
+        REDACTOR, riza.tables.EXECUTIONS, Flat(tuple(row), flat.children), None
+    )
 
     assert json.loads(column(redacted, "input")) == {"x": mark(secret)}
 
@@ -230,7 +232,7 @@ def test_a_plain_word_of_the_environment_does_not_blacken_a_log() -> None:
 def test_one_records_secret_is_not_looked_for_in_another() -> None:
     flats = [make_flat({"env": {"A": TOKEN}}), make_flat({"stdin": TOKEN})]
 
-    page = redact_page(REDACTOR, riza.EXECUTIONS, flats, {})
+    page = redact_page(REDACTOR, riza.tables.EXECUTIONS, flats, {})
 
     assert page.flats[1] == flats[1]
     assert page.replaced == 1
@@ -258,7 +260,7 @@ def test_unknown_fields_are_redacted_like_the_rest() -> None:
 def test_a_record_without_secrets_is_untouched() -> None:
     flat = make_flat({"code": "x = 1", "input": {"a": [1, "é"]}, "args": ["-v"]}, {"stdout": "ok"})
 
-    redacted = redact_record(REDACTOR, riza.EXECUTIONS, flat, '{"details.new": 1}')
+    redacted = redact_record(REDACTOR, riza.tables.EXECUTIONS, flat, '{"details.new": 1}')
 
     assert redacted == Redacted(flat, '{"details.new": 1}', 0)
 
@@ -266,7 +268,7 @@ def test_a_record_without_secrets_is_untouched() -> None:
 def test_full_keeps_everything() -> None:
     flat = make_flat({"env": {"A": TOKEN}, "files": [{"path": "p", "contents": "c"}]})
 
-    redacted = redact_record(Redactor(KEY, "full"), riza.EXECUTIONS, flat, '{"auth": "x"}')
+    redacted = redact_record(Redactor(KEY, "full"), riza.tables.EXECUTIONS, flat, '{"auth": "x"}')
 
     assert redacted == Redacted(flat, '{"auth": "x"}', 0)
 

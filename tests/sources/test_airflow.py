@@ -316,7 +316,7 @@ def test_recent_rows_are_stamped_and_not_counted() -> None:
 def test_more_unstamped_rows_than_one_walk_should_read_split_the_gap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(airflow, "UNSTAMPED_ROWS_MAX", 5)
+    monkeypatch.setattr(airflow.pages, "UNSTAMPED_ROWS_MAX", 5)
     server = RunServer(make_runs(8, None), NOW)
 
     with pytest.raises(GapTooLarge, match="8 rows without updated_at"):
@@ -451,5 +451,5 @@ def test_times_are_asked_for_in_utc_with_an_offset() -> None:
     """Airflow answers a time without an offset with 500, and a raw plus sign with 422."""
     east = datetime.fromisoformat("2026-09-01T02:30:00+02:30")
 
-    assert airflow.format_time(east) == "2026-09-01T00:00:00.000000Z"
-    assert airflow.format_time(EPOCH) == "1970-01-01T00:00:00.000000Z"
+    assert airflow.pages.format_time(east) == "2026-09-01T00:00:00.000000Z"
+    assert airflow.pages.format_time(EPOCH) == "1970-01-01T00:00:00.000000Z"

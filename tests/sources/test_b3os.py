@@ -136,7 +136,7 @@ def test_a_newer_api_loses_nothing_and_stops_nothing() -> None:
 
     page = fetch(serve("list_newer_api.json"))
 
-    rows = [restore(b3os.EXECUTIONS, b3os.flatten(record).row) for record in page.records]
+    rows = [restore(b3os.tables.EXECUTIONS, b3os.flatten(record).row) for record in page.records]
     assert [row["id"] for row in rows] == ["exec_2", "exec_1"]
     assert rows[0]["status"] == "workflow_paused"
     assert not {"startedAt", "finishedAt"} & rows[0].keys()
@@ -148,11 +148,11 @@ def test_a_newer_api_loses_nothing_and_stops_nothing() -> None:
 
 
 def test_only_documented_statuses_keep_an_execution_open() -> None:
-    assert b3os.EXECUTIONS.open_when == (
+    assert b3os.tables.EXECUTIONS.open_when == (
         "status IN ('awaiting_payment', 'payment_confirmed', 'workflow_queued', "
         "'workflow_running', 'workflow_waiting')"
     )
-    assert b3os.RUNS.open_when == "status IN ('running', 'waiting')"
+    assert b3os.tables.RUNS.open_when == "status IN ('running', 'waiting')"
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_only_documented_statuses_keep_an_execution_open() -> None:
     ],
 )
 def test_times_are_read_as_utc(text: str | None, time: datetime | None) -> None:
-    assert b3os.parse_time(text) == time
+    assert b3os.records.parse_time(text) == time
 
 
 @pytest.mark.parametrize("text", ["soon", "2026-03-01T10:00:00", "9999-12-31T23:59:59-14:00"])
 def test_what_is_not_a_moment_is_not_a_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        b3os.parse_time(text)
+        b3os.records.parse_time(text)
 
 
 # -- envelopes
@@ -503,8 +503,8 @@ def test_events_are_child_rows_of_their_execution() -> None:
     assert server.requests[1:] == ["/v1/executions/exec_2/events", "/v1/executions/exec_1/events"]
     empty, (rows,) = (b3os.flatten(record).children for record in page.records)
     assert empty == ([],)
-    assert [restore(b3os.EVENTS, row) | {"executionId": "exec_1"} for row in rows] == [
-        normalize(event) | {"createdAt": b3os.parse_time(event["createdAt"])}
+    assert [restore(b3os.tables.EVENTS, row) | {"executionId": "exec_1"} for row in rows] == [
+        normalize(event) | {"createdAt": b3os.records.parse_time(event["createdAt"])}
         for event in server.events["exec_1"]
     ]
 

@@ -186,8 +186,8 @@ def test_b3os_is_synced_whole_in_either_order(lab: Lab, order: str) -> None:
 
 
 def open_when() -> str:
-    assert b3os.EXECUTIONS.open_when is not None
-    return b3os.EXECUTIONS.open_when
+    assert b3os.tables.EXECUTIONS.open_when is not None
+    return b3os.tables.EXECUTIONS.open_when
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])

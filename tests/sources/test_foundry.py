@@ -206,7 +206,7 @@ def test_marks_are_the_natural_key_and_the_start() -> None:
 def test_a_row_has_a_value_for_each_column() -> None:
     record = fetch(serve("list_last.json")).records[0]
 
-    assert len(foundry.flatten(record).row) == len(foundry.EXECUTIONS.columns)
+    assert len(foundry.flatten(record).row) == len(foundry.tables.EXECUTIONS.columns)
 
 
 def test_a_duration_too_long_to_be_counted_in_milliseconds_keeps_value_and_unit() -> None:

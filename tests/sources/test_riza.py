@@ -69,7 +69,7 @@ def walk(account: Account, page_size: int, gap: Gap = ALL) -> list[str]:
 
 def test_the_account_is_one_list_of_unknown_order() -> None:
     assert riza.list_streams(make_config()) == (
-        Stream("executions", riza.EXECUTIONS, timedelta(minutes=10)),
+        Stream("executions", riza.tables.EXECUTIONS, timedelta(minutes=10)),
     )
 
 

@@ -21,7 +21,7 @@ from tests.sources.riza_account import NOON
 
 PAGES = Path(__file__).parent.parent / "pages" / "riza"
 BODY = b'{"id": "e", "started_at": "2026-03-01T12:00:00Z", "details": {"request": {"input": %s}}}'
-decode = msgspec.json.Decoder(riza.Execution).decode
+decode = msgspec.json.Decoder(riza.records.Execution).decode
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 numbers = st.integers(-(2**63), 2**63 - 1)
@@ -132,18 +132,20 @@ def store() -> Iterator[duckdb.DuckDBPyConnection]:
 def read_back(store: duckdb.DuckDBPyConnection, record: dict[str, Any]) -> dict[str, Any]:
     """Store one execution as a source of its own, and make it again from nothing but the tables."""
     source = uuid4().hex
-    pending = PendingRows(riza.EXECUTIONS)
+    pending = PendingRows(riza.tables.EXECUTIONS)
     pending.add("executions", riza.flatten(decode(json.dumps(record).encode())), None)
     upsert_rows(store, pending, Stamp(source, "run", NOON), {})
-    [row] = read_rows(store, source, riza.EXECUTIONS)
-    children = {child.name: read_rows(store, source, child) for child in riza.EXECUTIONS.children}
+    [row] = read_rows(store, source, riza.tables.EXECUTIONS)
+    children = {
+        child.name: read_rows(store, source, child) for child in riza.tables.EXECUTIONS.children
+    }
     return rebuild(row, children)
 
 
 def read_rows(store: duckdb.DuckDBPyConnection, source: str, table: Table) -> list[dict[str, Any]]:
     columns = [column.name for column in table.columns]
     picked = ", ".join("epoch_us(started_at)" if c == "started_at" else f'"{c}"' for c in columns)
-    order = "ORDER BY position" if table in riza.EXECUTIONS.children else ""
+    order = "ORDER BY position" if table in riza.tables.EXECUTIONS.children else ""
     rows = store.execute(
         f"SELECT {picked} FROM {table.name} WHERE source = ? {order}", [source]
     ).fetchall()
@@ -239,7 +241,7 @@ def test_the_documented_executions_can_be_read_back(
 def flatten(details: Any) -> Any:
     body = {"id": "e1", "started_at": "2026-03-01T12:00:00Z", "details": details}
     flat = riza.flatten(decode(json.dumps(body).encode()))
-    names = [column.name for column in riza.EXECUTIONS.columns]
+    names = [column.name for column in riza.tables.EXECUTIONS.columns]
     return dict(zip(names, flat.row, strict=True)), flat.children
 
 
@@ -281,7 +283,7 @@ def test_requests_that_say_little(
 def test_every_place_for_a_credential_is_a_column_that_is_redacted() -> None:
     secret = {
         f"{table.name}.{column.name}"
-        for table in riza.EXECUTIONS.children
+        for table in riza.tables.EXECUTIONS.children
         for column in table.columns
         if column.role == "secret"
     }

@@ -7,7 +7,8 @@ import duckdb
 import pytest
 
 from etl.sources import list_tables
-from etl.sources.airflow import TASK_INSTANCES, TaskInstance, flatten
+from etl.sources.airflow.records import TaskInstance
+from etl.sources.airflow.tables import TASK_INSTANCES, flatten
 from etl.store.schema import ensure_schema
 from etl.store.upsert import Stamp, upsert_rows
 from etl.tables import PendingRows

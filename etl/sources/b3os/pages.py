@@ -1,19 +1,13 @@
-"""B3OS Workflow API: `GET /v1/executions`, and `GET /v1/runs` if asked for.
-
-Order: not documented; detected. Paging: offset and limit, `hasMore`; no filter, no sort, so rows
-that come and go shift all behind them. Limit: 100 a page. Inside an envelope whose `code` is the
-HTTP status, or begins with it (400228). Statuses grow; a retry reopens a finished execution.
-Source: OpenAPI of the B3OS Workflow API; docs.b3os.org.
-"""
+"""Pages of both lists, single executions, and their events."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from etl.decode import Decoded, absent, decode_records, read_json
 from etl.errors import (
@@ -34,177 +28,17 @@ from etl.offsets import (
     find_start,
     mark_place,
 )
-from etl.records import Column, Flat, Gap, Mark, Page, Role, SourceConfig, Stream, Table
+from etl.records import Gap, Mark, Page, SourceConfig, Stream
 from etl.refusals import RETRIED_STATUSES, describe_error_body
+from etl.sources.b3os.records import RECORD_TYPES, Execution, Run, parse_time
+from etl.sources.b3os.tables import EXECUTIONS, RUNS
 
 BASE_URL = "https://api.b3os.org"
 LOOKBACK = timedelta(hours=1)
 PAGE_SIZE_MAX = 100
 GONE_STATUSES = frozenset({400, 404, 410})
 """How an unknown id is answered; the API documents 400 only."""
-
-PAYMENT_STATUSES = ("awaiting_payment", "payment_confirmed")
-OPEN_STATUSES = (*PAYMENT_STATUSES, "workflow_queued", "workflow_running", "workflow_waiting")
-FINAL_STATUSES = ("workflow_succeeded", "workflow_partial", "workflow_failed", "workflow_cancelled")
-OPEN_RUN_STATUSES = ("running", "waiting")
-RUN_STATUSES = (*OPEN_RUN_STATUSES, "success", "partial", "failure", "cancelled")
-
-Id = Annotated[str, Meta(min_length=1)]
-Time = Annotated[str, Meta(description="RFC 3339; empty, or in year 1, where there is none")]
-Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-OrgId = Annotated[str, Meta(pattern=r"^[!-~]+\Z", description="the id of an organization")]
 T = TypeVar("T")
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The keys that only this kind has.
-
-    `runs`: also the runs that nobody started from outside. `events`: also what happened within
-    each execution, for one more request per execution. `org_id`: for keys of several
-    organizations.
-    """
-
-    runs: Annotated[bool, Meta(description="true or false")] = False
-    events: Annotated[bool, Meta(description="true or false")] = False
-    org_id: OrgId | None = None
-
-
-class Event(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    """What happened within an execution; `execution_id` is the execution's own."""
-
-    id: str | None = None
-    execution_id: str | None = None
-    run_id: str | None = None
-    workflow_id: str | None = None
-    organization_id: str | None = None
-    node_id: str | None = None
-    event_type: str | None = None
-    level: str | None = None
-    title: str | None = None
-    message: str | None = None
-    data: Raw = msgspec.field(default_factory=absent)
-    request_id: str | None = None
-    created_at: Time | None = None
-
-    def __post_init__(self) -> None:
-        _check_times(self)
-
-
-class Execution(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    """One execution. All but its id and its place in time may be missing.
-
-    `events` are not part of the list; they are put in where they are asked for.
-    """
-
-    id: Id
-    created_at: Time
-    organization_id: str | None = None
-    workflow_id: str | None = None
-    run_id: str | None = None
-    status: str | None = None
-    status_reason: str | None = None
-    payment_status: str | None = None
-    checkout_session_id: str | None = None
-    order_id: str | None = None
-    external_ref: str | None = None
-    idempotency_key: str | None = None
-    initiated_by_id: str | None = None
-    initiated_by_type: str | None = None
-    source_system: str | None = None
-    source_entity_type: str | None = None
-    source_entity_id: str | None = None
-    request_payload: Raw = msgspec.field(default_factory=absent)
-    response_payload: Raw = msgspec.field(default_factory=absent)
-    client_safe_metadata: Raw = msgspec.field(default_factory=absent)
-    started_at: Time | None = None
-    finished_at: Time | None = None
-    updated_at: Time | None = None
-    events: list[Event] | None = None
-
-    def __post_init__(self) -> None:
-        _check_times(self, "created_at")
-
-
-class Run(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    """One run of a workflow, whoever started it."""
-
-    id: Id
-    started_at: Time
-    finished_at: Time | None = None
-    workflow_id: str | None = None
-    workflow_name: str | None = None
-    workflow_version: Whole | None = None
-    status: str | None = None
-    summary: str | None = None
-    trigger_source: str | None = None
-    triggered_by: str | None = None
-    trigger_node_id: str | None = None
-    source_run_id: str | None = None
-    total_cu: float | None = None
-    is_simulation: bool | None = None
-    is_dust_test: bool | None = None
-
-    def __post_init__(self) -> None:
-        _check_times(self, "started_at")
-
-
-_COLUMN_TYPES: dict[Any, str] = {
-    Time: "TIMESTAMPTZ",
-    Id: "VARCHAR",
-    str: "VARCHAR",
-    Whole: "BIGINT",
-    float: "DOUBLE",
-    bool: "BOOLEAN",
-    Raw: "JSON",
-}
-_JSONS = ("request_payload", "response_payload", "client_safe_metadata", "data")
-_TEXTS = ("status_reason", "summary", "title", "message")
-_ROLES: dict[str, Role] = {**dict.fromkeys(_JSONS, "json"), **dict.fromkeys(_TEXTS, "text")}
-
-
-def _list_columns(
-    record_type: type[msgspec.Struct], statuses: tuple[str, ...] = (), without: str = ""
-) -> tuple[Column, ...]:
-    """One column per field of a record, in their order, but the one that is stored elsewhere."""
-    fields = [field for field in msgspec.structs.fields(record_type) if field.name != without]
-    return tuple(
-        Column(
-            field.name,
-            _name_type(field.type),
-            _ROLES.get(field.name, "plain"),
-            known=statuses if field.name == "status" else (),
-        )
-        for field in fields
-    )
-
-
-def _name_type(kind: Any) -> str:
-    """The column type of a field that may be null; empty for one that is no column."""
-    options = (kind, *get_args(kind))
-    return next((_COLUMN_TYPES[option] for option in options if option in _COLUMN_TYPES), "")
-
-
-EVENTS = Table("b3os.events", _list_columns(Event, without="execution_id"))
-EXECUTIONS = Table(
-    "b3os.executions",
-    _list_columns(Execution, (*OPEN_STATUSES, *FINAL_STATUSES), without="events"),
-    key=("id",),
-    time="created_at",
-    is_time_fixed=True,
-    # One with an unknown status is not read again and again: the last status that was added to
-    # the API was a final one, and what changes soon is within the lookback.
-    open_when=f"status IN {OPEN_STATUSES}",
-    children=(EVENTS,),
-)
-RUNS = Table(
-    "b3os.runs",
-    _list_columns(Run, RUN_STATUSES),
-    key=("id",),
-    time="started_at",
-    open_when=f"status IN {OPEN_RUN_STATUSES}",
-)
-TABLES = (EXECUTIONS, RUNS)
-_RECORD_TYPES: dict[str, type[Execution] | type[Run]] = {"executions": Execution, "runs": Run}
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -235,15 +69,7 @@ class _Name(msgspec.Struct, rename="camel"):
     started_at: Any = None
 
 
-_TIMES = {
-    kind: [
-        (field.name, f"$.{field.encode_name}")
-        for field in msgspec.structs.fields(kind)
-        if _name_type(field.type) == "TIMESTAMPTZ"
-    ]
-    for kind in (Execution, Run, Event)
-}
-_DECODERS = {name: msgspec.json.Decoder(list[kind]) for name, kind in _RECORD_TYPES.items()}  # type: ignore[valid-type]
+_DECODERS = {name: msgspec.json.Decoder(list[kind]) for name, kind in RECORD_TYPES.items()}  # type: ignore[valid-type]
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_list_data = msgspec.json.Decoder(_ListData).decode
 _decode_raws = msgspec.json.Decoder(list[Raw] | None).decode
@@ -392,7 +218,7 @@ def _build_page(
     try:
         decoded = Decoded(_DECODERS[stream.name].decode(msgspec.json.encode(raws)), {}, ())
     except msgspec.ValidationError:
-        decoded = decode_records(raws, _RECORD_TYPES[stream.name])
+        decoded = decode_records(raws, RECORD_TYPES[stream.name])
     return Page(
         decoded.records,
         [Mark(record.id, _read_key_time(record)) for record in decoded.records],
@@ -449,48 +275,6 @@ def fetch_record(client: Client, config: SourceConfig, stream: Stream, record_id
     return _build_page(stream, [raw], None, None)
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """A time of the API in UTC; None for none. Raises ValueError for what is not a time."""
-    if not text:
-        return None
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError("a time without its offset")
-    try:
-        return None if time.year == 1 else time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time beyond all calendars") from None
-
-
-def _check_times(record: Execution | Run | Event, needed: str = "") -> None:
-    """Raise ValueError, which the decoder reports, for a time that is none."""
-    for name, path in _TIMES[type(record)]:
-        try:
-            time = parse_time(getattr(record, name))
-        except ValueError:
-            raise ValueError(f"not a time - at `{path}`") from None
-        if time is None and name == needed:
-            raise ValueError(f"no time - at `{path}`")
-
-
 def find_record_type(stream: Stream) -> type[Execution] | type[Run]:
     """What a record of the stream is decoded to."""
-    return _RECORD_TYPES[stream.name]
-
-
-def flatten(record: Execution | Run) -> Flat:
-    """The row of one execution and its events, or of one run."""
-    if isinstance(record, Run):
-        return Flat(_flatten_fields(RUNS, record))
-    row = _flatten_fields(EXECUTIONS, record)
-    if record.events is None:
-        return Flat(row)
-    return Flat(row, ([_flatten_fields(EVENTS, event) for event in record.events],))
-
-
-def _flatten_fields(table: Table, record: Execution | Run | Event) -> tuple[Any, ...]:
-    values = [(column.type, getattr(record, column.name)) for column in table.columns]
-    return tuple([_READERS[kind](value) if kind in _READERS else value for kind, value in values])
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {"TIMESTAMPTZ": parse_time, "JSON": read_json}
+    return RECORD_TYPES[stream.name]

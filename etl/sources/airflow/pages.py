@@ -1,23 +1,19 @@
-"""Airflow 3, REST API v2: dag runs and their task instances, of all DAGs.
-
-Order: by internal id; the key time `updated_at` is a filter only, no record carries it. Paging:
-keyset cursors since 3.3, offsets before. Limit: 100 a page (`maximum_page_limit`), larger ones are
-clamped in silence. A bearer token; a wrong one is answered with 403. A changed note does not move
-`updated_at`. Source: /openapi.json and code of apache-airflow 3.3.2, 3.1.8 and 3.0.6.
-"""
+"""Pages of both lists, by cursor or by offset, and single records."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from etl.decode import Decoded, absent, decode_records, read_json
+from etl.decode import Decoded, absent, decode_records
 from etl.errors import ConfigError, GapTooLarge, PositionLost, RequestRefused, SourceError
 from etl.http import Answer, Client, fetch
-from etl.records import EPOCH, Column, Flat, Gap, Mark, Page, Role, SourceConfig, Stream, Table
+from etl.records import EPOCH, Gap, Mark, Page, SourceConfig, Stream
+from etl.sources.airflow.records import RECORD_TYPES, DagRun, TaskInstance
+from etl.sources.airflow.tables import DAG_RUNS, TASK_INSTANCES
 
 BASE_URL = None
 DAGS = "/api/v2/dags"
@@ -30,128 +26,6 @@ STAMPED_SINCE = timedelta(days=1)
 """Rows younger than this were written by a version that stamps `updated_at`."""
 UNSTAMPED_ROWS_MAX = 10_000
 UNSTAMPED_MIN = timedelta(days=1)
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """This kind has no keys of its own."""
-
-
-class DagRun(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
-    """One run. Only its key is always there: older releases lack many of the rest."""
-
-    dag_id: str
-    dag_run_id: str
-    dag_display_name: str | None = None
-    run_type: str | None = None
-    state: str | None = None
-    logical_date: datetime | None = None
-    run_after: datetime | None = None
-    queued_at: datetime | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
-    duration_s: float | None = msgspec.field(name="duration", default=None)
-    data_interval_start: datetime | None = None
-    data_interval_end: datetime | None = None
-    last_scheduling_decision: datetime | None = None
-    triggered_by: str | None = None
-    triggering_user_name: str | None = None
-    conf: Raw = msgspec.field(default_factory=absent)
-    note: str | None = None
-    dag_versions: Raw = msgspec.field(default_factory=absent)
-    bundle_version: str | None = None
-    partition_key: str | None = None
-    partition_date: datetime | None = None
-
-
-class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
-    """One task of a run, or one part of a mapped task; its `id` changes with each try."""
-
-    dag_id: str
-    dag_run_id: str
-    task_id: str
-    map_index: int
-    id: str | None = None
-    state: str | None = None
-    try_number: int | None = None
-    max_tries: int | None = None
-    task_display_name: str | None = None
-    dag_display_name: str | None = None
-    logical_date: datetime | None = None
-    run_after: datetime | None = None
-    scheduled_when: datetime | None = None
-    queued_when: datetime | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
-    duration_s: float | None = msgspec.field(name="duration", default=None)
-    operator: str | None = None
-    operator_name: str | None = None
-    hostname: str | None = None
-    unixname: str | None = None
-    pid: int | None = None
-    pool: str | None = None
-    pool_slots: int | None = None
-    queue: str | None = None
-    priority_weight: int | None = None
-    executor: str | None = None
-    executor_config: str | None = None
-    note: str | None = None
-    rendered_map_index: str | None = None
-    rendered_fields: Raw = msgspec.field(default_factory=absent)
-    trigger: Raw = msgspec.field(default_factory=absent)
-    triggerer_job: Raw = msgspec.field(default_factory=absent)
-    dag_version: Raw = msgspec.field(default_factory=absent)
-
-
-_TYPES = {
-    str: "VARCHAR",
-    int: "BIGINT",
-    float: "DOUBLE",
-    datetime: "TIMESTAMPTZ",
-    Raw: "JSON",
-}
-_ROLES: dict[str, Role] = {
-    "conf": "json",
-    "executor_config": "text",
-    "note": "text",
-    "rendered_fields": "json",
-    "rendered_map_index": "text",
-    "trigger": "json",
-}
-
-
-def _list_columns(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
-    """One column per field of a record, in their order."""
-    return tuple(
-        Column(field.name, _name_type(field.type), _ROLES.get(field.name, "plain"))
-        for field in msgspec.structs.fields(record_type)
-    )
-
-
-def _name_type(kind: Any) -> str:
-    """The column type of a field that may be null."""
-    return next(_TYPES[option] for option in (kind, *get_args(kind)) if option in _TYPES)
-
-
-FINAL_STATES = "('success', 'failed', 'skipped', 'upstream_failed', 'removed')"
-
-DAG_RUNS = Table(
-    "airflow.dag_runs",
-    _list_columns(DagRun),
-    key=("dag_id", "dag_run_id"),
-    open_when="state NOT IN ('success', 'failed')",
-)
-TASK_INSTANCES = Table(
-    "airflow.task_instances",
-    _list_columns(TaskInstance),
-    key=("dag_id", "dag_run_id", "task_id", "map_index"),
-    open_when=f"coalesce(state, 'none') NOT IN {FINAL_STATES}",
-    # Before a mapped task expands it is one row of index -1, which becomes the one of index 0.
-    ousted_when="stored.map_index = -1 AND incoming.map_index >= 0 "
-    "AND stored.dag_id = incoming.dag_id AND stored.dag_run_id = incoming.dag_run_id "
-    "AND stored.task_id = incoming.task_id AND coalesce(incoming.state, '') <> 'removed' "
-    f"AND coalesce(stored.state, 'none') NOT IN {FINAL_STATES}",
-)
-TABLES = (DAG_RUNS, TASK_INSTANCES)
 
 
 class _Envelope(msgspec.Struct):
@@ -199,11 +73,7 @@ class _Body:
 
 
 _PATHS = {"dag_runs": f"{DAGS}/~/dagRuns", "task_instances": f"{DAGS}/~/dagRuns/~/taskInstances"}
-_TYPES_OF: dict[str, type[DagRun] | type[TaskInstance]] = {
-    "dag_runs": DagRun,
-    "task_instances": TaskInstance,
-}
-_DECODERS = {name: msgspec.json.Decoder(list[kind]) for name, kind in _TYPES_OF.items()}  # type: ignore[valid-type]
+_DECODERS = {name: msgspec.json.Decoder(list[kind]) for name, kind in RECORD_TYPES.items()}  # type: ignore[valid-type]
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_raws = msgspec.json.Decoder(list[Raw]).decode
 _decode_raw = msgspec.json.Decoder(Raw).decode
@@ -326,7 +196,7 @@ def _build_page(stream: Stream, body: _Body, skipped: int, following: _Position 
     try:
         decoded = Decoded(_DECODERS[stream.name].decode(array), {}, ())
     except msgspec.ValidationError:
-        decoded = decode_records(raws, _TYPES_OF[stream.name])
+        decoded = decode_records(raws, RECORD_TYPES[stream.name])
     return Page(
         decoded.records,
         [Mark(name_record(record), None) for record in decoded.records],
@@ -417,10 +287,4 @@ def _find_path(source: str, stream: Stream, record_id: str) -> str:
 
 def find_record_type(stream: Stream) -> type[DagRun] | type[TaskInstance]:
     """What a record of the stream is decoded to."""
-    return _TYPES_OF[stream.name]
-
-
-def flatten(record: DagRun | TaskInstance) -> Flat:
-    """The row of one run or of one task instance; neither has child rows."""
-    values = msgspec.structs.astuple(record)
-    return Flat(tuple([read_json(v) if isinstance(v, Raw) else v for v in values]))
+    return RECORD_TYPES[stream.name]

@@ -1,0 +1,81 @@
+"""What the API sends: one struct per object of its OpenAPI document."""
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Raw
+
+from etl.decode import absent
+
+
+class DagRun(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """One run. Only its key is always there: older releases lack many of the rest."""
+
+    dag_id: str
+    dag_run_id: str
+    dag_display_name: str | None = None
+    run_type: str | None = None
+    state: str | None = None
+    logical_date: datetime | None = None
+    run_after: datetime | None = None
+    queued_at: datetime | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    duration_s: float | None = msgspec.field(name="duration", default=None)
+    data_interval_start: datetime | None = None
+    data_interval_end: datetime | None = None
+    last_scheduling_decision: datetime | None = None
+    triggered_by: str | None = None
+    triggering_user_name: str | None = None
+    conf: Raw = msgspec.field(default_factory=absent)
+    note: str | None = None
+    dag_versions: Raw = msgspec.field(default_factory=absent)
+    bundle_version: str | None = None
+    partition_key: str | None = None
+    partition_date: datetime | None = None
+
+
+class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """One task of a run, or one part of a mapped task; its `id` changes with each try."""
+
+    dag_id: str
+    dag_run_id: str
+    task_id: str
+    map_index: int
+    id: str | None = None
+    state: str | None = None
+    try_number: int | None = None
+    max_tries: int | None = None
+    task_display_name: str | None = None
+    dag_display_name: str | None = None
+    logical_date: datetime | None = None
+    run_after: datetime | None = None
+    scheduled_when: datetime | None = None
+    queued_when: datetime | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    duration_s: float | None = msgspec.field(name="duration", default=None)
+    operator: str | None = None
+    operator_name: str | None = None
+    hostname: str | None = None
+    unixname: str | None = None
+    pid: int | None = None
+    pool: str | None = None
+    pool_slots: int | None = None
+    queue: str | None = None
+    priority_weight: int | None = None
+    executor: str | None = None
+    executor_config: str | None = None
+    note: str | None = None
+    rendered_map_index: str | None = None
+    rendered_fields: Raw = msgspec.field(default_factory=absent)
+    trigger: Raw = msgspec.field(default_factory=absent)
+    triggerer_job: Raw = msgspec.field(default_factory=absent)
+    dag_version: Raw = msgspec.field(default_factory=absent)
+
+
+RECORD_TYPES: dict[str, type[DagRun] | type[TaskInstance]] = {
+    "dag_runs": DagRun,
+    "task_instances": TaskInstance,
+}
+"""By the names of the streams."""
