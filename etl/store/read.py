@@ -28,12 +28,11 @@ def read_ledgers(
 ) -> dict[str, Ledger]:
     """The covered intervals of some streams of a source, oldest first."""
     rows = connection.execute(
-        "SELECT stream, epoch_us(since), epoch_us(until) FROM etl.coverage "
-        "WHERE source = ? ORDER BY since",
+        "SELECT stream, epoch_us(since), epoch_us(until) FROM etl.coverage WHERE source = ?",
         [source],
     ).fetchall()
     ledgers: dict[str, list[Interval]] = {stream: [] for stream in streams}
-    for stream, since_us, until_us in rows:
+    for stream, since_us, until_us in sorted(rows):
         if stream in ledgers:
             ledgers[stream].append(Interval(from_epoch_us(since_us), from_epoch_us(until_us)))
     return {stream: tuple(intervals) for stream, intervals in ledgers.items()}

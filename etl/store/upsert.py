@@ -75,8 +75,8 @@ def upsert_rows(
     if not pending.rows:
         return {}
     stored = read_stored(connection, stamp.source, pending)
-    left_out = _find_pruned(pending, stored, pruned) if pruned else set()
-    fates = _judge(pending, stored, known, left_out)
+    left_out = find_pruned(pending, stored, pruned) if pruned else set()
+    fates = judge_rows(pending, stored, known, left_out)
     changed = [key for key, old in stored.items() if old.content_hash != _hash(pending, key)]
     unchanged = (stored.keys() - set(changed)) | left_out
     if changed:
@@ -91,7 +91,7 @@ def _hash(pending: PendingRows, key: Key) -> int:
     return content_hash
 
 
-def _find_pruned(
+def find_pruned(
     pending: PendingRows, stored: Mapping[Key, Stored], pruned: Mapping[str, datetime]
 ) -> set[Key]:
     """The rows that are not in the store because they were pruned, or would have been."""
@@ -108,7 +108,7 @@ def _find_pruned(
     }
 
 
-def _judge(
+def judge_rows(
     pending: PendingRows,
     stored: Mapping[Key, Stored],
     known: Mapping[str, Interval],

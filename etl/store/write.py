@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
 from etl.store.upsert import Fate, Stamp, upsert_rows
 from etl.tables import PendingRows
 
-UNNEST_TEXTS = """(SELECT unnest(from_json(?, '["VARCHAR"]')))"""
+TEXTS = """from_json(?, '["VARCHAR"]')"""
 """A list of texts as one parameter, in JSON."""
 
 
@@ -122,7 +122,7 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -
         for stream, fate in upsert_rows(
             connection, pending, stamp, batch.known, batch.pruned
         ).items():
-            runs[stream] = _count_fate(runs[stream], fate)
+            runs[stream] = count_fate(runs[stream], fate)
             drift.update(fate.drift)
             if fate.late_from is not None:
                 late_from[stream] = fate.late_from
@@ -146,7 +146,8 @@ def _mark_gone(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetim
         )
 
 
-def _count_fate(run: RunRow, fate: Fate) -> RunRow:
+def count_fate(run: RunRow, fate: Fate) -> RunRow:
+    """The run after some rows more."""
     return replace(
         run,
         rows_new=run.rows_new + fate.new,
@@ -161,10 +162,7 @@ def _write_walks(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[st
     if not streams:
         return {}
     before = read_ledgers(connection, batch.source, streams)
-    after = dict(before)
-    for step in batch.walked:
-        ledger = after[step.stream]
-        after[step.stream] = () if step.is_reset else apply_walk(ledger, step.progress)
+    after = walk_ledgers(before, batch.walked)
     changed = [stream for stream in streams if after[stream] != before[stream]]
     if changed:
         _delete_streams(connection, "etl.coverage", batch.source, changed)
@@ -177,6 +175,15 @@ def _write_walks(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[st
     return {s: _measure_s(after[s]) - _measure_s(before[s]) for s in streams}
 
 
+def walk_ledgers(before: Mapping[str, Ledger], walked: Iterable[Walked]) -> dict[str, Ledger]:
+    """The ledgers, by stream, after some pages in turn."""
+    after = dict(before)
+    for step in walked:
+        ledger = after[step.stream]
+        after[step.stream] = () if step.is_reset else apply_walk(ledger, step.progress)
+    return after
+
+
 def _list_walked(batch: Batch) -> list[str]:
     return list(dict.fromkeys(step.stream for step in batch.walked))
 
@@ -185,7 +192,7 @@ def _delete_streams(
     connection: duckdb.DuckDBPyConnection, table: str, source: str, streams: Sequence[str]
 ) -> None:
     connection.execute(
-        f"DELETE FROM {table} WHERE source = ? AND stream IN {UNNEST_TEXTS}",
+        f"DELETE FROM {table} WHERE source = ? AND list_contains({TEXTS}, stream)",
         [source, msgspec.json.encode(streams).decode()],
     )
 
@@ -196,11 +203,24 @@ def _write_streams(
     late_from: Mapping[str, datetime],
     now: datetime,
 ) -> None:
-    """Remember the walked streams: their order, and how late records appear in them.
+    """Remember the walked streams: their order, and how late records appear in them."""
+    known = read_streams(connection, batch.source)
+    changed = describe_streams(known, batch, late_from, now)
+    if changed:
+        _delete_streams(connection, "etl.streams", batch.source, [s.stream for s in changed])
+        insert_json(connection, STREAMS, [asdict(stream) for stream in changed])
+
+
+def describe_streams(
+    known: Mapping[str, KnownStream],
+    batch: Batch,
+    late_from: Mapping[str, datetime],
+    now: datetime,
+) -> list[KnownStream]:
+    """The walked streams as they are known by now, those that changed.
 
     The lookback of later passes grows with the longest delay seen.
     """
-    known = read_streams(connection, batch.source)
     orders = {step.stream: step.progress.order for step in batch.walked if step.progress.order}
     changed = []
     for stream in _list_walked(batch):
@@ -214,9 +234,7 @@ def _write_streams(
         )
         if after != known.get(stream):
             changed.append(after)
-    if changed:
-        _delete_streams(connection, "etl.streams", batch.source, [s.stream for s in changed])
-        insert_json(connection, STREAMS, [asdict(stream) for stream in changed])
+    return changed
 
 
 def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> None:
@@ -227,7 +245,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: Batch, now: 
         return
     connection.execute(
         "DELETE FROM etl.quarantine "
-        f"WHERE source = ? AND stream || '/' || fingerprint IN {UNNEST_TEXTS}",
+        f"WHERE source = ? AND stream || '/' || fingerprint IN (SELECT unnest({TEXTS}))",
         [batch.source, msgspec.json.encode(names).decode()],
     )
     constants = {
@@ -243,7 +261,7 @@ def _write_runs(connection: duckdb.DuckDBPyConnection, runs: Sequence[RunRow]) -
     if not runs:
         return
     connection.execute(
-        f"DELETE FROM etl.runs WHERE run_id = ? AND source = ? AND stream IN {UNNEST_TEXTS}",
+        f"DELETE FROM etl.runs WHERE run_id = ? AND source = ? AND list_contains({TEXTS}, stream)",
         [runs[0].run_id, runs[0].source, msgspec.json.encode([r.stream for r in runs]).decode()],
     )
     insert_json(connection, RUNS, [asdict(run) for run in runs])
