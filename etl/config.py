@@ -266,13 +266,12 @@ def _read_source(place: Place, name: str, table: Any) -> SourceConfig:
     check_keys(place, table, (*common, *own))
     keys = convert(place, {k: v for k, v in table.items() if k not in own}, SourceTable)
     options = convert(place, {k: v for k, v in table.items() if k in own}, options_type)
-    _check_options(place, kind, options)
     if not VARIABLE_NAME.fullmatch(keys.token_env):
         raise place.at("token_env").refuse(
             "expected the NAME of an environment variable (A-Z, 0-9, _); what was found is not "
             "shown, for it may be the token itself: put that into a variable"
         )
-    return SourceConfig(
+    config = SourceConfig(
         name,
         kind,
         _read_base_url(place, kind, keys.base_url),
@@ -288,6 +287,8 @@ def _read_source(place: Place, name: str, table: Any) -> SourceConfig:
         keys.file_contents,
         keys.detect_secrets,
     )
+    _check_config(place, config)
+    return config
 
 
 def _list_options() -> dict[str, Any]:
@@ -310,18 +311,18 @@ def _read_kind(place: Place, table: dict[str, Any]) -> str:
     return str(kind)
 
 
-def _check_options(place: Place, kind: str, options: Any) -> None:
-    """What a kind checks itself: the module's `check_options`, where it has one.
+def _check_config(place: Place, config: SourceConfig) -> None:
+    """What a kind checks itself: the module's `check_config`, where it has one.
 
     Its messages begin with the path of the key.
     """
     from etl.sources import SOURCES
 
-    check = getattr(SOURCES[kind], "check_options", None)
+    check = getattr(SOURCES[config.kind], "check_config", None)
     if check is None:
         return
     try:
-        check(options)
+        check(config)
     except ValueError as error:
         key, _, reason = str(error).partition(": ")
         raise place.at(key).refuse(reason) from None

@@ -25,7 +25,7 @@ RIZA = '[sources.prod]\nkind = "riza"\ntoken_env = "RIZA_API_KEY"\n'
 RID = "ri.function-registry.main.function.c26f11c8-cdb3-4f44-9f5d-9816ea1c82da"
 FOUNDRY = (
     '[sources.f]\nkind = "foundry"\ntoken_env = "T"\nbase_url = "https://f.test"\n'
-    f'resources = ["{RID}"]\n'
+    f'resources = ["{RID}"]\nsince = 2026-01-01T00:00:00Z\n'
 )
 
 
@@ -217,10 +217,15 @@ def test_a_kind_without_an_address_of_its_own_needs_one(file: Path) -> None:
 def test_the_keys_of_a_kind_are_checked_by_its_module(file: Path) -> None:
     wrong = refuse(file, FOUNDRY.replace(RID, "ri.x"))
     missing = refuse(file, FOUNDRY.replace(f'resources = ["{RID}"]\n', ""))
+    endless = refuse(file, FOUNDRY.replace("since = 2026-01-01T00:00:00Z\n", ""))
 
     assert wrong.startswith("sources.f.resources[0]: expected a RID, such as ")
     assert missing == (
         "sources.f.resources: missing; expected a list of resource RIDs, one at least"
+    )
+    assert endless == (
+        "sources.f.since: missing; expected the time where the history begins, such as "
+        "2026-01-01T00:00:00Z: Foundry is asked for one window of time after another"
     )
 
 

@@ -48,9 +48,7 @@ def test_functions_and_files_stay_small_enough_to_be_read() -> None:
         and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES_MAX
     ]
     long_files = [
-        _place(path)
-        for path in PROGRAM
-        if len(path.read_text().splitlines()) > FILE_LINES_MAX
+        _place(path) for path in PROGRAM if len(path.read_text().splitlines()) > FILE_LINES_MAX
     ]
 
     assert long_functions + long_files == []

@@ -26,7 +26,7 @@ path = "executions.duckdb"          # relative to this file
 # base_url = "https://example.palantirfoundry.com"
 # token_env = "FOUNDRY_TOKEN"
 # resources = ["ri.function-registry.main.function.00000000-0000-0000-0000-000000000000"]
-
+# since = 2026-01-01T00:00:00Z      # where the history begins; foundry needs it
 # where = { type = "eq", field = "status", value = "FAILED" }   # only these executions
 # window_days = 30                  # how much time one list covers
 

@@ -54,6 +54,7 @@ def test_a_kind_that_has_lists_only_says_so(stage: Stage) -> None:
     stage.configure(
         '[sources.f]\nkind = "foundry"\ntoken_env = "RIZA_API_KEY"\nbase_url = "https://f.test"\n'
         'resources = ["ri.function-registry.main.function.c26f11c8-cdb3-4f44-9f5d-9816ea1c82da"]\n'
+        "since = 2026-01-01T00:00:00Z\n"
     )
 
     result = stage.run("fetch", "f", "x")

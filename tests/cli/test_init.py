@@ -1,5 +1,9 @@
 """`etl init`, and how commands find their configuration."""
 
+import re
+
+from etl.config import load_config
+from etl.sources import SOURCES
 from tests.cli.stage import CONFIG, Stage
 
 
@@ -13,6 +17,17 @@ def test_init_writes_a_file_that_explains_itself(stage: Stage) -> None:
     assert stage.run("check").stderr == (
         "etl: error: etl.toml: sources: none is configured; expected a table [sources.NAME]\n"
     )
+
+
+def test_each_source_of_the_template_is_one_that_works(stage: Stage) -> None:
+    file = stage.folder / "etl.toml"
+    file.unlink()
+    stage.run("init")
+
+    text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", file.read_text(), flags=re.MULTILINE)
+    file.write_text(text)
+
+    assert {source.kind for source in load_config(file).sources} == set(SOURCES)
 
 
 def test_init_never_overwrites(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def make_config(
     page_size: int = 100, where: dict[str, Any] | None = None, rids: tuple[str, ...] = (RID,)
 ) -> SourceConfig:
     options = foundry.Options(resources=rids, where=where)
-    return SourceConfig("prod", "foundry", "http://f", "TOKEN", "t", options, page_size=page_size)
+    return SourceConfig(
+        "prod", "foundry", "http://f", "TOKEN", "t", options, START, page_size=page_size
+    )
 
 
 def find_stream(config: SourceConfig) -> Stream:
@@ -436,7 +439,7 @@ def test_the_filter_of_the_reference_is_accepted() -> None:
         ],
     }  # fmt: skip
 
-    foundry.check_options(foundry.Options(resources=(RID,), where=where))
+    foundry.check_config(make_config(where=where))
 
 
 @pytest.mark.parametrize(
@@ -484,7 +487,7 @@ def test_a_filter_that_the_api_would_refuse_is_refused_with_its_place(
     where: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        foundry.check_options(foundry.Options(resources=(RID,), where=where))
+        foundry.check_config(make_config(where=where))
 
     assert str(caught.value).startswith(fault)
 
@@ -495,7 +498,7 @@ def test_a_filter_nested_without_end_is_refused() -> None:
         where = {"type": "not", "filter": where}
 
     with pytest.raises(ValueError, match="nested more than 20 deep"):
-        foundry.check_options(foundry.Options(resources=(RID,), where=where))
+        foundry.check_config(make_config(where=where))
 
 
 @pytest.mark.parametrize(
@@ -508,9 +511,15 @@ def test_a_filter_nested_without_end_is_refused() -> None:
 )
 def test_resources_are_rids_and_stand_there_once(rids: tuple[str, ...], fault: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        foundry.check_options(foundry.Options(resources=rids))
+        foundry.check_config(make_config(rids=rids))
 
     assert str(caught.value).startswith(fault)
+
+
+def test_a_history_without_a_beginning_is_refused() -> None:
+    """It would be walked in 690 windows back to 1970, for each of the resources."""
+    with pytest.raises(ValueError, match=r"^since: missing; expected the time where the history"):
+        foundry.check_config(replace(make_config(), since=None))
 
 
 def test_a_source_without_resources_is_refused() -> None:

@@ -6,7 +6,7 @@ long one appears late. There is no id and no way to retrieve a single execution.
 reference on palantir.com, "List Executions Resource".
 """
 
-from etl.sources.foundry.options import Options, check_options
+from etl.sources.foundry.options import Options, check_config
 from etl.sources.foundry.pages import (
     BASE_URL,
     fetch_page,
@@ -20,7 +20,7 @@ __all__ = [
     "BASE_URL",
     "TABLES",
     "Options",
-    "check_options",
+    "check_config",
     "fetch_page",
     "fetch_record",
     "find_record_type",

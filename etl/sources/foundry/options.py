@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from etl.records import SourceConfig
 from etl.sources.foundry.records import STATUSES
 
 RESOURCE = re.compile(r"ri\.[a-z][a-z0-9-]*\.[a-z0-9-]*\.[a-z][a-z0-9-]*\.[A-Za-z0-9._-]+")
@@ -47,8 +48,20 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 30.0
 
 
-def check_options(options: Options) -> None:
-    """Raise ValueError, with the path of the fault, for what the API would refuse."""
+def check_config(config: SourceConfig) -> None:
+    """Raise ValueError, with the path of the fault, for what the API would refuse.
+
+    And for a history without a beginning: it would be asked for window by window since 1970.
+    """
+    _check_options(config.options)
+    if config.since is None:
+        raise ValueError(
+            "since: missing; expected the time where the history begins, such as "
+            "2026-01-01T00:00:00Z: Foundry is asked for one window of time after another"
+        )
+
+
+def _check_options(options: Options) -> None:
     for place, rid in enumerate(options.resources):
         if not RESOURCE.fullmatch(rid):
             raise ValueError(
