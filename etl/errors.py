@@ -6,7 +6,7 @@
     ├── SourceError        4  the API is unreachable or keeps failing
     │   ├── RequestRefused    the API answered 3xx or 4xx: asking again would not help
     │   ├── PositionLost      the server no longer knows where the walk stands: seek again
-    │   └── GapTooLarge       the server cannot answer for so long a time range: split it
+    │   └── GapTooLarge       the server cannot answer for so much at once: ask for less
     ├── AlreadyRunning     5  another sync of this store is running
     ├── StoreError         6  the store is locked, damaged or out of space
     ├── QuarantineExceeded 7  more records were quarantined than the threshold allows
@@ -16,11 +16,18 @@ Each message is one line for the person who reads it at 3 a.m.: what happened, t
 what was kept, what to do.
 """
 
+from typing import Literal
+
+Reach = Literal["request", "stream", "source"]
+"""What a failure tells of other requests: nothing, or that those of its stream or of its whole
+source would fail, too."""
+
 
 class EtlError(Exception):
     """An expected error: printed as one line; everything else is a bug and keeps its traceback."""
 
     exit_code = 1
+    reach: Reach = "request"
 
 
 class ConfigError(EtlError):
@@ -34,18 +41,26 @@ class CredentialsError(EtlError):
 
     exit_code = 3
 
+    def __init__(self, message: str, reach: Reach = "stream"):
+        super().__init__(message)
+        self.reach = reach
+
 
 class SourceError(EtlError):
     """The API could not be reached, kept failing, or broke its own contract."""
 
     exit_code = 4
 
+    def __init__(self, message: str, reach: Reach = "request"):
+        super().__init__(message)
+        self.reach = reach
+
 
 class RequestRefused(SourceError):
     """The API refused a request; `status` is the HTTP status, `detail` what the body said."""
 
     def __init__(self, message: str, status: int, detail: str = ""):
-        super().__init__(message)
+        super().__init__(message, "stream")
         self.status = status
         self.detail = detail
 
@@ -55,14 +70,16 @@ class PositionLost(SourceError):
 
 
 class GapTooLarge(SourceError):
-    """The server cannot answer for this gap in one walk; the gap is halved.
+    """The server cannot answer for this gap in one walk; it is asked for half of it.
 
-    `is_certain` is False where the server may just as well be down.
+    `is_certain` is False where the server may just as well be down. `is_counted`: it did answer,
+    with more records than should be lost by an interruption; smaller pages would not help.
     """
 
-    def __init__(self, message: str, is_certain: bool = True):
+    def __init__(self, message: str, is_certain: bool = True, is_counted: bool = False):
         super().__init__(message)
         self.is_certain = is_certain
+        self.is_counted = is_counted
 
 
 class AlreadyRunning(EtlError):

@@ -139,12 +139,20 @@ class Transient(Exception):
     """A failed attempt that may heal; decoders raise it for an envelope that says so.
 
     `wait_s` is what the server asked for. `may_be_size`: less to answer may be answered.
+    `is_for_all`: whatever had been asked for, it would have failed.
     """
 
-    def __init__(self, message: str, wait_s: float | None = None, may_be_size: bool = False):
+    def __init__(
+        self,
+        message: str,
+        wait_s: float | None = None,
+        may_be_size: bool = False,
+        is_for_all: bool = False,
+    ):
         super().__init__(message)
         self.wait_s = wait_s
         self.may_be_size = may_be_size
+        self.is_for_all = is_for_all
 
 
 @contextlib.contextmanager
@@ -234,7 +242,8 @@ def fetch(
         message = f"{client.source}: {method} {path}: {error}; gave up after retries"
         if error.may_be_size:
             raise GapTooLarge(message, is_certain=False) from error
-        raise SourceError(message) from error
+        is_hopeless = error.is_for_all and client.learned[GIVEN_UP] >= PATIENCE_MAX
+        raise SourceError(message, "source" if is_hopeless else "request") from error
     client.learned[GIVEN_UP] = 0
     return result
 
@@ -300,8 +309,11 @@ def _send_once(
         ):
             content = _read_bounded(client, response)
     except httpx.RequestError as error:
-        is_timeout = isinstance(error, httpx.ReadTimeout)
-        raise Transient(describe_failure(error), may_be_size=is_timeout) from error
+        raise Transient(
+            describe_failure(error),
+            may_be_size=isinstance(error, httpx.ReadTimeout),
+            is_for_all=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
+        ) from error
     served_at = read_date(response.headers.get("date"))
     client.traffic.count_response(len(content), served_at)
     if response.is_success:
@@ -338,9 +350,10 @@ def _refuse(
     message = f"HTTP {status}" + (f": {detail}" if detail else "")
     line = f"{client.source}: {method} {path}: {message}"
     if is_retried(response):
-        return Transient(message, read_retry_after(response.headers), status >= 500)
+        wait_s = read_retry_after(response.headers)
+        return Transient(message, wait_s, may_be_size=status >= 500, is_for_all=status == 429)
     if status in (401, 403):
-        return CredentialsError(line)
+        return CredentialsError(line, "source" if status == 401 else "stream")
     if status == 413:
         return GapTooLarge(line)
     if 300 <= status < 400:

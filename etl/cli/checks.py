@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ def check_source(shell: Shell, source: SourceConfig, budget: Budget) -> list[Lin
                 lines += check_stream(shell, client, ready, stream, subject)
             except EtlError as error:
                 lines.append(Line(subject, describe_error(error), error))
+                if error.reach == "source":
+                    break
     return lines
 
 
@@ -98,7 +100,7 @@ def check_stream(
 
 
 def fetch_newest_page(shell: Shell, client: Client, source: SourceConfig, stream: Stream) -> Page:
-    """The first page of the last day, or of a shorter time where a day is too much for the API."""
+    """The first page of the last day; a smaller one of a shorter time where that is too much."""
     now = shell.clock()
     window = FIRST_WINDOW
     while True:
@@ -109,6 +111,7 @@ def fetch_newest_page(shell: Shell, client: Client, source: SourceConfig, stream
             if window < WINDOW_MIN:
                 raise
             window /= 4
+            source = replace(source, page_size=max(1, source.page_size // 4))
 
 
 def check_the_store(config: Config) -> list[Line]:

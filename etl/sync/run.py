@@ -192,7 +192,8 @@ def _handle(event: Event, loader: Loader, result: SourceResult, around: Surround
             result.is_stopped = True
             _set_state(loader, stream, "stopped")
         case Ended(stream, EtlError() as error):
-            result.errors.append(error)
+            if error not in result.errors:
+                result.errors.append(error)
             _set_state(loader, stream, "failed", error)
         case _:
             commit_if_due(loader)

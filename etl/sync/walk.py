@@ -19,7 +19,7 @@ from etl.coverage import (
     remaining_gap,
     start_walk,
 )
-from etl.errors import GapTooLarge, PositionLost, SourceError
+from etl.errors import CredentialsError, GapTooLarge, PositionLost, SourceError
 from etl.http import Client
 from etl.records import EPOCH, Gap, Mark, Page, SourceConfig, Stream
 from etl.sources import Source
@@ -68,15 +68,22 @@ class PageLimit:
                 self.left += 1
 
 
+EVERY_STREAM = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """What every walk of one source needs."""
+    """What every walk of one source needs.
+
+    `refusals` are by stream, or for every one, errors that any further request would meet, too.
+    """
 
     source: Source
     client: Client
     config: SourceConfig
     budget: Budget
     pages: PageLimit
+    refusals: dict[str, CredentialsError | SourceError] = field(default_factory=dict)
 
 
 def walk_stream(
@@ -84,8 +91,24 @@ def walk_stream(
 ) -> Iterator[Step]:
     """Walk the gaps of one stream in turn, and read again what is still open, behind the head.
 
-    Raises SourceError, CredentialsError, BudgetEnded.
+    Raises SourceError, CredentialsError, BudgetEnded. What was refused in one walk is not asked for
+    again in others: they raise the same error.
     """
+    refusal = walker.refusals.get(stream.name) or walker.refusals.get(EVERY_STREAM)
+    if refusal is not None:
+        raise refusal
+    try:
+        yield from _walk_gaps(walker, stream, gaps, open_ids)
+    except (CredentialsError, SourceError) as error:
+        if error.reach == "request":
+            raise
+        place = stream.name if error.reach == "stream" else EVERY_STREAM
+        raise walker.refusals.setdefault(place, error) from None
+
+
+def _walk_gaps(
+    walker: Walker, stream: Stream, gaps: tuple[Gap, ...], open_ids: tuple[str, ...]
+) -> Iterator[Step]:
     for number, gap in enumerate(gaps):
         for step in walk_gap(walker, stream, gap, gaps[0].until):
             yield step
@@ -130,7 +153,7 @@ def walk_gap(
             continue
         except GapTooLarge as error:
             rest = remaining_gap(trail.progress, trail.recent)
-            yield from _walk_halves(walker, stream, rest, error)
+            yield from _walk_smaller(walker, stream, rest, error, newest)
             return
         if following.is_order_broken and not stream.is_windowed:
             yield Step(stream, page, following, is_reset=True)
@@ -202,7 +225,8 @@ def _fetch(walker: Walker, stream: Stream, trail: Trail) -> Page:
     is_first = trail.position is None and page.total is not None
     if is_first and (page.total or 0) > _max_window_rows(walker) and _is_splittable(stream, gap):
         walker.pages.give_back()
-        raise GapTooLarge(f"{walker.config.name}: {page.total} records in one window")
+        message = f"{walker.config.name}: {page.total} records in one window"
+        raise GapTooLarge(message, is_counted=True)
     return page
 
 
@@ -216,25 +240,35 @@ def _is_splittable(stream: Stream, gap: Gap) -> bool:
     return stream.is_windowed and gap.until - gap.since > WINDOW_MIN
 
 
-def _walk_halves(walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge) -> Iterator[Step]:
-    """Walk a gap that is too large for the server as two, the newer one first.
+def _walk_smaller(
+    walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge, newest: datetime | None
+) -> Iterator[Step]:
+    """Walk a gap that is too large for the server as two, the newer one first, in half the pages.
 
-    Raises `error` where the gap cannot be made smaller, or that would not help.
+    A list that cannot be filtered by time is read on in smaller pages only. Raises `error` where
+    nothing can be made smaller, or that would not help.
     """
     halves = halve(gap) if _is_splittable(stream, gap) else None
-    if halves is None:
+    page_size = walker.config.page_size
+    smaller = walker if error.is_counted else _limit_page(walker, max(1, page_size // 2))
+    if halves is None and smaller.config.page_size == page_size:
         raise error
     if not error.is_certain:
         _check_alive(walker, stream, gap, error)
-    for half in halves:
-        yield from walk_gap(walker, stream, half)
+    for part in halves or (gap,):
+        yield from walk_gap(smaller, stream, part, newest)
+
+
+def _limit_page(walker: Walker, page_size: int) -> Walker:
+    return replace(walker, config=replace(walker.config, page_size=page_size))
 
 
 def _check_alive(walker: Walker, stream: Stream, gap: Gap, error: GapTooLarge) -> None:
-    """Raise `error` if the server has no answer for the shortest range either: it is down."""
-    shortest = replace(gap, since=gap.until - WINDOW_MIN)
+    """Raise `error` if the server has no answer to the smallest question either: it is down."""
+    least = _limit_page(walker, 1)
+    shortest = replace(gap, since=gap.until - WINDOW_MIN) if stream.is_windowed else gap
     try:
-        walker.source.fetch_page(walker.client, walker.config, stream, shortest, None)
+        least.source.fetch_page(least.client, least.config, stream, shortest, None)
     except SourceError:
         raise error from None
 

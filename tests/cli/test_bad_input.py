@@ -182,6 +182,24 @@ def test_a_failing_server_is_one_line(
     assert stage.query("SELECT state, exit_code FROM etl.runs") == [("failed", exit_code)]
 
 
+@pytest.mark.parametrize("command", ["sync", "check"])
+def test_a_refused_token_is_one_line_however_many_lists_it_is_for(
+    stage: Stage, command: str
+) -> None:
+    rids = [f"ri.function-registry.main.function.f{number}" for number in range(20)]
+    stage.configure(
+        '[sources.functions]\nkind = "foundry"\nbase_url = "http://foundry.test"\n'
+        f'token_env = "RIZA_API_KEY"\nresources = {rids}\nsince = 2025-12-01T00:00:00Z\n'
+    )
+
+    result = stage.but(handler=reply(401)).run(command)
+
+    assert result.exit_code == 3
+    assert result.stderr.startswith("etl: error: functions: POST /api/v2/observability/resources/")
+    assert result.stderr.endswith("/listExecutions: HTTP 401\n")
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_secret_in_what_a_server_says_is_not_repeated(stage: Stage) -> None:
     said = (
         b'{"message": "no such user postgres://admin:hunter2hunter2@db/x, api_key=s3cretS3CRET99"}'

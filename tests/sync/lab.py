@@ -1,6 +1,6 @@
 """A kind of source that lives in the test: lists filtered by time, without any network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,10 +25,10 @@ def make_stream(name: str = "all", order: Order | None = "descending", **others:
 
 @dataclass
 class Lab:
-    """`records` are ids and times by stream; `fail` may raise before a page is answered.
+    """`records` are ids and times by stream; `fail` and `fail_page` may raise instead of an answer.
 
     A gap that holds more than `rows_max` is too large for the server. `asked` are the gaps whose
-    first page was asked for.
+    first page was asked for, `page_sizes` those of all requests.
     """
 
     streams: tuple[Stream, ...] = (make_stream(),)
@@ -36,7 +36,9 @@ class Lab:
     rows_max: int = 1_000
     has_total: bool = False
     fail: Callable[[Stream, Gap], None] = lambda stream, gap: None
+    fail_page: Callable[[Sequence[Any]], None] = lambda page: None
     asked: list[tuple[str, datetime, datetime]] = field(default_factory=list)
+    page_sizes: list[int] = field(default_factory=list)
 
     BASE_URL = "http://lab"
     TABLES = (RECORDS,)
@@ -50,6 +52,7 @@ class Lab:
     ) -> Page:
         if position is None:
             self.asked.append((stream.name, gap.since, gap.until))
+        self.page_sizes.append(config.page_size)
         self.fail(stream, gap)
         found = [
             (id, time)
@@ -57,12 +60,13 @@ class Lab:
             if gap.since <= time < gap.until
         ]
         if len(found) > self.rows_max:
-            raise GapTooLarge(f"{len(found)} records are too many")
+            raise GapTooLarge(f"{len(found)} records are too many", is_counted=True)
         if stream.order != "unordered":
             found.sort(key=lambda pair: pair[1], reverse=stream.order == "descending")
         start = int(position or 0)
         end = start + config.page_size
         page = found[start:end]
+        self.fail_page(page)
         is_timed = stream.order != "unordered"
         return Page(
             page,

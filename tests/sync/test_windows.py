@@ -1,7 +1,7 @@
 """Lists that are filtered by time: gaps in pieces, side by side, too large, or not to be had."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,8 +10,8 @@ import pytest
 
 from etl.budget import Budget
 from etl.coverage import Interval
-from etl.errors import GapTooLarge, SourceError
-from etl.records import Gap, SourceConfig, Stream
+from etl.errors import CredentialsError, GapTooLarge, SourceError
+from etl.records import TICK, Gap, SourceConfig, Stream
 from etl.sources import SOURCES
 from etl.sync.pump import run_inline, run_threads
 from tests.sync.lab import Lab, make_stream
@@ -172,6 +172,50 @@ def test_a_server_that_fails_for_long_ranges_only_is_asked_for_shorter_ones(
     assert list_ids(bench) == {f"r{n}" for n in range(32)}
 
 
+def test_the_halves_of_a_window_are_read_in_half_the_pages(bench: Bench, lab: Lab) -> None:
+    """What was too much for the server may have been the page; other windows keep theirs."""
+    lab.streams = (make_stream(window=timedelta(hours=16)),)
+    lab.records["all"] = {f"r{n}": hour(n) for n in range(16, 32)}
+    lab.fail_page = lambda page: refuse_more_than(1, page)
+
+    bench.sync_well()
+
+    # Too much with pages of 4 and of 2; the empty older window is asked for in one of 4.
+    assert (lab.page_sizes[0], set(lab.page_sizes), lab.page_sizes[-1]) == (4, {4, 2, 1}, 4)
+    assert list_ids(bench) == {f"r{n}" for n in range(16, 32)}
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(32)),)
+
+
+def refuse_more_than(rows: int, page: Sequence[Any]) -> None:
+    if len(page) > rows:
+        raise GapTooLarge("HTTP 413")
+
+
+def test_a_list_that_cannot_be_cut_into_windows_is_read_on_in_smaller_pages(
+    bench: Bench, lab: Lab
+) -> None:
+    lab.streams = (replace(make_stream(), is_windowed=False),)
+    lab.fail_page = lambda page: refuse_more_than(2, page) if ("r20", hour(20)) in page else None
+
+    bench.sync_well()
+
+    assert set(lab.page_sizes) == {4, 2}
+    assert list_ids(bench) == {f"r{n}" for n in range(32)}
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(32)),)
+
+
+def test_a_record_too_large_for_any_page_is_an_error_and_what_came_before_is_kept(
+    bench: Bench, lab: Lab
+) -> None:
+    lab.streams = (replace(make_stream(), is_windowed=False),)
+    lab.fail_page = lambda page: refuse_more_than(0 if ("r20", hour(20)) in page else 99, page)
+
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == ["HTTP 413"]
+    assert bench.ledger(stream="all") == (Interval(hour(21) + TICK, hour(32)),)
+
+
 def test_windows_hold_no_more_than_an_interruption_may_cost(bench: Bench, lab: Lab) -> None:
     """Rows without their time make nothing known before the end of their window."""
     lab.streams = (make_stream(order="unordered"),)
@@ -198,6 +242,42 @@ def test_one_broken_stream_does_not_stop_its_source(bench: Bench, lab: Lab) -> N
     assert [str(error) for error in result.errors] == ["gone"]
     assert list_ids(bench) == {f"r{n}" for n in range(32)}
     assert sorted(bench.states()) == [("all", "done", 0), ("broken", "failed", 4)]
+
+
+def test_a_refused_stream_is_asked_once_and_the_others_go_on(bench: Bench, lab: Lab) -> None:
+    lab.streams = (make_stream("refused", window=timedelta(hours=4)), make_stream("all"))
+
+    def fail(stream: Stream, gap: Gap) -> None:
+        if stream.name == "refused":
+            raise CredentialsError("HTTP 403: ListExecutionsResourcePermissionDenied")
+
+    lab.fail = fail
+    [result] = bench.sync()
+
+    assert [str(error)[:8] for error in result.errors] == ["HTTP 403"]
+    assert [name for name, _, _ in lab.asked].count("refused") == 1
+    assert list_ids(bench) == {f"r{n}" for n in range(32)}
+    assert sorted(bench.states()) == [("all", "done", 0), ("refused", "failed", 3)]
+
+
+@pytest.mark.parametrize(
+    "error", [CredentialsError("HTTP 401", "source"), SourceError("no such host", "source")]
+)
+def test_what_every_stream_would_meet_is_met_once(
+    bench: Bench, lab: Lab, error: CredentialsError | SourceError
+) -> None:
+    lab.streams = tuple(make_stream(name, window=timedelta(hours=4)) for name in ("a", "b", "c"))
+
+    def fail(stream: Stream, gap: Gap) -> None:
+        raise error
+
+    lab.fail = fail
+    [result] = bench.sync()
+
+    assert result.errors == [error]
+    assert len(lab.asked) == 1
+    code = error.exit_code
+    assert sorted(bench.states()) == [(name, "failed", code) for name in ("a", "b", "c")]
 
 
 def test_a_stop_is_not_held_up_by_a_request_that_does_not_end(

@@ -233,7 +233,8 @@ def _count(client: Client, stream: Stream, params: dict[str, str]) -> int:
 def _check_unstamped(client: Client, stream: Stream, gap: Gap, total: int) -> None:
     """Raise GapTooLarge for more rows than should be read again after an interruption."""
     if total > UNSTAMPED_ROWS_MAX and gap.until - gap.since > UNSTAMPED_MIN:
-        raise GapTooLarge(f"{client.source}/{stream.name}: {total} rows without updated_at")
+        message = f"{client.source}/{stream.name}: {total} rows without updated_at"
+        raise GapTooLarge(message, is_counted=True)
 
 
 def format_time(time: datetime) -> str:

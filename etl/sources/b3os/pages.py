@@ -183,7 +183,7 @@ def _check_success(source: str, path: str, envelope: _Envelope, body: bytes, tok
     if status in RETRIED_STATUSES or status >= 500:
         raise Transient(message)
     if status in (401, 403):
-        raise CredentialsError(line)
+        raise CredentialsError(line, "source" if status == 401 else "stream")
     if 400 <= status < 500:
         raise RequestRefused(line, status, detail)
     raise SourceError(line)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from etl.decode import Decoded, decode_records
-from etl.errors import ConfigError, PositionLost, RequestRefused, SourceError
+from etl.errors import ConfigError, PositionLost, RequestRefused
 from etl.http import Answer, Client, fetch
 from etl.records import Broken, Gap, Mark, Page, SourceConfig, Stream
 from etl.sources.foundry.options import Options
@@ -103,9 +103,10 @@ def fetch_page(
         if here is not None and error.status in TOKEN_REFUSED_STATUSES:
             raise PositionLost(str(error)) from error
         if error.status == 404 and not error.detail:
-            raise SourceError(
+            raise RequestRefused(
                 f"{error}: the endpoint is not enabled on this Foundry; it is in preview, ask "
-                "Palantir support for it"
+                "Palantir support for it",
+                404,
             ) from error
         raise
     return _make_page(listed, here.tail if here else {})
