@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from etl.cli import main
 from etl.cli.shell import Shell
+from etl.store.connect import configure
 from tests.budgets import RecordingBudget
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -100,7 +101,7 @@ class Stage:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.store), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
+            return configure(connection).execute(sql).fetchall()
 
     def list_ids(self) -> list[str]:
         return [row[0] for row in self.query("SELECT id FROM riza.executions ORDER BY id")]
