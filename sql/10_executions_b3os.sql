@@ -11,6 +11,7 @@ WITH listed AS (
         finished_at,
         status,
         nullif(status_reason, '') AS message,
+        coalesce(payment_status, '') <> '' OR coalesce(checkout_session_id, '') <> '' AS is_paid,
         request_payload,
         response_payload,
         CAST(NULL AS VARCHAR) AS version,
@@ -58,7 +59,7 @@ judged AS (
         -- One that runs again after a retry still has the time at which it had finished before.
         CASE WHEN outcome <> 'running' THEN finished_at END AS ended_at,
         epoch_us(ended_at) - epoch_us(started_at) AS duration_us,
-        epoch_us(started_at) - epoch_us(created_at) AS queue_us
+        epoch_us(started_at) - epoch_us(created_at) AS wait_us
     FROM listed
 )
 
@@ -78,7 +79,8 @@ SELECT
         WHEN duration_us BETWEEN 0 AND 3_155_760_000_000_000
             THEN CAST(round(duration_us / 1e3) AS BIGINT)
     END AS duration_ms,
-    CASE WHEN queue_us >= 0 THEN CAST(round(queue_us / 1e3) AS BIGINT) END AS queue_ms,
+    CASE WHEN wait_us >= 0 AND NOT is_paid THEN CAST(round(wait_us / 1e3) AS BIGINT) END
+        AS queue_ms,
     outcome,
     CASE WHEN outcome = 'failure' THEN status END AS error_type,
     CASE WHEN outcome = 'failure' THEN left(message, 1000) END AS error_message,
@@ -105,5 +107,7 @@ SELECT
             concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)),
             'hmac:', ''
         ))
-    ) // 5) AS redactions
+    ) // 5) AS redactions,
+    -- When the payment came is not told: where one was asked for, that is what the wait was for.
+    CASE WHEN wait_us >= 0 AND is_paid THEN CAST(round(wait_us / 1e3) AS BIGINT) END AS payment_ms
 FROM judged

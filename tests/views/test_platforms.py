@@ -224,6 +224,28 @@ def test_one_that_waits_for_payment_stands_where_it_was_made(
     assert (row["started_at"], row["queue_ms"]) == (NOW, None)
 
 
+@pytest.mark.parametrize(
+    "asked", [{"payment_status": "paid"}, {"checkout_session_id": "cs_1", "payment_status": ""}]
+)
+def test_waiting_for_payment_queueing_and_running_are_apart(
+    store: duckdb.DuckDBPyConnection, asked: dict[str, Any]
+) -> None:
+    times = {"started_at": NOW + 2 * MINUTE, "finished_at": NOW + 5 * MINUTE}
+    done = {"status": "workflow_succeeded", **times}
+    rows = [make_b3os(1, **done), make_b3os(2, **done, **asked)]
+    insert(store, "b3os.executions", rows)
+
+    found = read(
+        store,
+        "SELECT payment_ms, queue_ms, duration_ms FROM mapped_executions ORDER BY execution_id",
+    )
+
+    assert [tuple(row.values()) for row in found] == [
+        (None, 120_000, 180_000),
+        (120_000, None, 180_000),
+    ]
+
+
 def test_payment_funnel(store: duckdb.DuckDBPyConnection) -> None:
     paid: dict[str, Any] = {"payment_status": "paid"}
     started: dict[str, datetime] = {"started_at": NOW}
