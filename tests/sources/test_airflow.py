@@ -380,6 +380,16 @@ def test_a_broken_record_is_set_aside_and_the_walk_goes_on(has_cursors: bool) ->
     assert page.next is not None
 
 
+def test_a_number_beyond_its_column_breaks_its_record_and_not_the_batch() -> None:
+    body = read_page("task_instances_cursor_first.json")
+    body["task_instances"][0]["pid"] = 2**63
+
+    page = fetch(lambda request: httpx.Response(200, json=body), TASKS)
+
+    assert len(page.records) == len(body["task_instances"]) - 1
+    assert [broken.path for broken in page.broken] == ["$.pid"]
+
+
 # -- one record
 
 

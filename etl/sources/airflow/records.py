@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Raw
 
-from etl.decode import absent
+from etl.decode import Int64, absent
 
 
 class DagRun(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -41,11 +41,11 @@ class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only
     dag_id: str
     dag_run_id: str
     task_id: str
-    map_index: int
+    map_index: Int64
     id: str | None = None
     state: str | None = None
-    try_number: int | None = None
-    max_tries: int | None = None
+    try_number: Int64 | None = None
+    max_tries: Int64 | None = None
     task_display_name: str | None = None
     dag_display_name: str | None = None
     logical_date: datetime | None = None
@@ -59,11 +59,11 @@ class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only
     operator_name: str | None = None
     hostname: str | None = None
     unixname: str | None = None
-    pid: int | None = None
+    pid: Int64 | None = None
     pool: str | None = None
-    pool_slots: int | None = None
+    pool_slots: Int64 | None = None
     queue: str | None = None
-    priority_weight: int | None = None
+    priority_weight: Int64 | None = None
     executor: str | None = None
     executor_config: str | None = None
     note: str | None = None

@@ -6,13 +6,13 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Raw
 
-from etl.decode import read_json
+from etl.decode import Int64, read_json
 from etl.records import Column, Flat, Role, Table
 from etl.sources.airflow.records import DagRun, TaskInstance
 
 _TYPES = {
     str: "VARCHAR",
-    int: "BIGINT",
+    Int64: "BIGINT",
     float: "DOUBLE",
     datetime: "TIMESTAMPTZ",
     Raw: "JSON",
