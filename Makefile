@@ -6,9 +6,11 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c \
 DUCKDB2 := 2.0.0
 VERSIONS := .ci/constraints.txt
 SCHEDULES := 2000
+RUNS := 200
+MINUTES := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help test simulate lint demo live bench test-tz test-duckdb2 clean
+.PHONY: help test simulate soak lint demo live bench test-tz test-duckdb2 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -18,6 +20,10 @@ test: lint ## lint, then every test: two processes, random order
 
 simulate: .venv/ready ## 2 000 simulated schedules of each kind; others: make simulate SCHEDULES=50000
 	ETL_SCHEDULES=$(SCHEDULES) .venv/bin/python -m pytest tests/simulation
+
+soak: .venv/ready ## 200 runs as of cron, a tenth killed; then 10 minutes of readers beside a sync
+	.venv/bin/python -m tests.soak.cron $(RUNS)
+	.venv/bin/python -m tests.soak.readers $(MINUTES)
 
 lint: .venv/ready ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff check
