@@ -10,7 +10,7 @@ RUNS := 200
 MINUTES := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help test simulate soak lint demo live bench test-tz test-duckdb2 clean
+.PHONY: help test simulate soak cron lint demo live bench test-tz test-duckdb2 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -30,6 +30,15 @@ lint: .venv/ready ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+cron: .venv/ready ## check cron/ with the tools of systemd, cron and Docker; apt-get brings what is missing
+	@for tool in systemd-analyze systemd-sysusers crontab strace; do \
+		command -v $$tool >/dev/null || missing=1; \
+	done; \
+	test -z "$$missing" || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+		systemd cron strace >/dev/null; }
+	.venv/bin/python -m pytest -n 0 tests/machine
 
 demo: .venv/ready ## sync the embedded demo APIs into ./demo, show what failed and how long it took
 	.venv/bin/etl demo
