@@ -40,7 +40,6 @@ COMMANDS = (
     "views",
     "quarantine",
     "export",
-    "report",
     "publish",
     "prune",
     "compact",

@@ -31,15 +31,16 @@ _rare_letter = re.compile(r"[QZXJKVYW^]").search
 _is_base64 = re.compile(r"[A-Za-z0-9+/_-]").match
 
 
-class Needle(NamedTuple):
-    """One form of a secret: two of its letters, a rare one first, itself, what takes its place.
+Probe = tuple[str, str]
+"""One form of a secret, a rare letter of it first: looking for that costs a fraction."""
 
-    Looking for single letters costs a fraction of looking for the whole. `before` and `behind`:
-    how many letters at its ends hold some bits of it, too (base64).
+
+class Needle(NamedTuple):
+    """One form of a secret, and what takes its place.
+
+    `before` and `behind`: how many letters at its ends hold some bits of it, too (base64).
     """
 
-    letter: str
-    other: str
     text: str
     fingerprint: str
     before: int = 0
@@ -47,12 +48,13 @@ class Needle(NamedTuple):
 
 
 class Needles(NamedTuple):
-    """What to look for in one record.
+    """What to replace in one record: the forms of its `secrets`.
 
     `is_escaped`: JSON may write one of the secrets otherwise. `is_simple`: what looks like one of
     the secrets in JSON is inside a string, not across its structure.
     """
 
+    secrets: tuple[str, ...]
     forms: tuple[Needle, ...]
     is_escaped: bool
     is_simple: bool
@@ -73,46 +75,44 @@ _OPENING_WORDS = frozenset({"key", "keys", "user", "id", "pin", "code", "salt", 
 
 @lru_cache(maxsize=1_024)
 def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
-    """The forms of some secrets."""
-    found = [_make_needles(key, secret) for secret in secrets]
-    if len(found) == 1:
-        return found[0]
-    forms = {needle.text: needle for each in reversed(found) for needle in each.forms}
-    return Needles(
-        tuple(forms.values()),
-        any(each.is_escaped for each in found),
-        all(each.is_simple for each in found),
-    )
+    """The forms of some secrets with what takes their place."""
+    forms: dict[str, Needle] = {}
+    is_simple = True
+    for secret in reversed(secrets):
+        for part in list_parts(secret):
+            fingerprint = make_fingerprint(key, part)
+            for form in list_forms(part):
+                forms[form] = Needle(form, fingerprint)
+            for core, before, behind in list_base64_cores(part):
+                forms[core] = Needle(core, fingerprint, before, behind)
+            is_simple = is_simple and not (_across_structure(part) or _number_characters(part))
+    return Needles(secrets, tuple(forms.values()), is_escaped(secrets), is_simple)
+
+
+def is_escaped(secrets: tuple[str, ...]) -> bool:
+    """Whether JSON may write one of the secrets otherwise."""
+    return any([_escaped_in_json(part) for secret in secrets for part in list_parts(secret)])
 
 
 @lru_cache(maxsize=4_096)
-def _make_needles(key: bytes, secret: str) -> Needles:
-    forms: list[Needle] = []
-    is_escaped, is_simple = False, True
+def list_probes(secret: str) -> tuple[Probe, ...]:
+    """The forms of a secret to look for; many are of one record only, so this must cost little."""
+    forms = []
     for part in list_parts(secret):
-        fingerprint = make_fingerprint(key, part)
-        forms += [_make_needle(form, fingerprint) for form in list_forms(part)]
-        forms += [_make_needle(core, fingerprint, a, b) for core, a, b in list_base64_cores(part)]
-        is_escaped = is_escaped or _escaped_in_json(part) is not None
-        is_simple = is_simple and not (_across_structure(part) or _number_characters(part))
-    return Needles(tuple(forms), is_escaped, is_simple)
-
-
-def _make_needle(form: str, fingerprint: str, before: int = 0, behind: int = 0) -> Needle:
-    rare = _rare_letter(form)
-    return Needle(rare[0] if rare else form[0], form[-1], form, fingerprint, before, behind)
+        forms += list_forms(part)
+        forms += [core for core, _, _ in list_base64_cores(part)]
+    return tuple([(found[0] if (found := _rare_letter(form)) else form[0], form) for form in forms])
 
 
 def list_parts(secret: str) -> list[str]:
     """The pieces of a secret that are secrets themselves: `Bearer x` is known by `x` alone."""
     if _plain_characters(secret):
-        pieces = {secret: None}
-    else:
-        stripped = secret.strip()
-        pieces = {secret: None, stripped: None}
-        scheme, _, rest = stripped.partition(" ")
-        if scheme.lower() in ("bearer", "basic", "token", "digest", "apikey"):
-            pieces[rest.strip()] = None
+        return [secret] if len(secret) >= ECHO_LEAST_CHARS else []
+    stripped = secret.strip()
+    pieces = {secret: None, stripped: None}
+    scheme, _, rest = stripped.partition(" ")
+    if scheme.lower() in ("bearer", "basic", "token", "digest", "apikey"):
+        pieces[rest.strip()] = None
     return [p for p in pieces if len(p) >= ECHO_LEAST_CHARS and not is_fingerprint(p)]
 
 
@@ -169,25 +169,26 @@ def list_base64_cores(secret: str) -> list[tuple[str, int, int]]:
     """
     raw = secret.encode("utf-8", "replace")
     cores = []
-    for offset, begin in ((0, 0), (1, 2), (2, 3)):
-        size = offset + len(raw)
-        core = b2a_base64(b"\0\0"[:offset] + raw, newline=False)[begin : size * 8 // 6].decode()
-        ends = (int(offset > 0), int(size % 3 > 0))
-        cores.append((core, *ends))
+    for padding, begin in ((b"", 0), (b"\0", 2), (b"\0\0", 3)):
+        size = len(padding) + len(raw)
+        core = b2a_base64(padding + raw)[begin : size * 8 // 6].decode()
+        before, behind = int(begin > 0), int(size % 3 > 0)
+        cores.append((core, before, behind))
         if "+" in core or "/" in core:
-            cores.append((core.translate(_URL_SAFE), *ends))
-            cores.append((quote(core, safe=""), *ends))
+            cores.append((core.translate(_URL_SAFE), before, behind))
+            cores.append((quote(core, safe=""), before, behind))
     return cores
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def has_echo(needles: Needles, text: str) -> bool:
+def has_echo(secrets: tuple[str, ...], text: str) -> bool:
     """Whether one of the secrets stands in a text, in any form."""
-    for letter, other, form, _, _, _ in needles.forms:
-        if letter in text and other in text and form in text:
-            return True
+    for secret in secrets:
+        for letter, form in list_probes(secret):
+            if letter in text and form in text:
+                return True
     return False
 
 

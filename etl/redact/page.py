@@ -1,31 +1,31 @@
 """The records of one page without their credentials.
 
 In most records nothing has to go but the values of secret columns. To know that must cost little:
-the payload is joined and searched as one text, by tests that are sometimes wrong and never miss.
-Only the records they point at are looked through with care.
+the JSON of a page is joined and searched as one text, the texts of a record as another, by tests
+that are sometimes wrong and never miss. Only what they point at is looked through with care.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from etl.records import Flat, Table
-from etl.redact.echoes import Needles, has_echo, list_needles
+from etl.redact.echoes import has_echo, is_escaped
 from etl.redact.literals import looks_like_literal
-from etl.redact.names import may_name_field, names_secret
-from etl.redact.payload import looks_like_json
-from etl.redact.plan import SEPARATOR, Plan, Redactor, find_plan
+from etl.redact.names import find_named, may_name_field
+from etl.redact.payload import DOCUMENT_STARTS, begins_document, looks_like_json
+from etl.redact.plan import Plan, Redactor, find_plan
 from etl.redact.record import (
     Work,
     describe_payload_in,
+    join_payload,
+    list_payload,
     redact_echoes_in,
     redact_names_in,
     redact_shapes_in,
 )
 from etl.redact.shapes import may_hold_connection, may_hold_token
-from etl.redact.typed import Row, fingerprint_tables
-
-_DOCUMENT_STARTS = frozenset("{[( \t\r\n")
+from etl.redact.typed import Row, fingerprint_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,10 @@ def redact_page(
         for work in works:
             describe_payload_in(redactor, plan, work)
     else:
+        for index in _find_named_records(plan, works):
+            redact_names_in(redactor, plan, works[index])
         for work in works:
-            _redact_payload(redactor, plan, work)
+            _redact_texts(redactor, plan, work)
     return RedactedPage(
         [Flat(work.row, work.children) for work in works],
         {index: works[index].extra or "" for index in extras},
@@ -83,18 +85,12 @@ def _redact_typed(key: bytes, plan: Plan, work: Work) -> None:
     """Fingerprint the secret columns of all rows and drop the contents of files."""
     if plan.secrets or plan.dropped:
         work.row = _redact_rows(key, plan, [work.row], work)[0]
-    if not work.children:
-        return
-    children = work.children
-    known = plan.fingerprint_repeated(tuple([tuple(children[place]) for place in plan.repeated]))
-    # Records share these lists: they say the same, and nobody changes them.
-    work.children = known.tables
-    work.secrets += known.secrets
-    work.count += known.replaced
-    for place in plan.unique:
-        if children[place]:
-            rows = _redact_rows(key, plan.children[place], children[place], work)
-            work.children = (*work.children[:place], rows, *work.children[place + 1 :])
+    if work.children:
+        children = list(work.children)
+        for place in plan.unsafe:
+            if children[place]:
+                children[place] = _redact_rows(key, plan.children[place], children[place], work)
+        work.children = tuple(children)
 
 
 def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Row]:
@@ -102,66 +98,81 @@ def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Ro
         places = plan.dropped
         rows = [tuple([None if i in places else v for i, v in enumerate(row)]) for row in rows]
     if plan.secrets:
-        known = fingerprint_tables(key, [plan.secrets], (0,), [rows])
-        work.secrets += known.secrets
-        work.count += known.replaced
-        return known.tables[0]
+        rows, secrets, replaced = fingerprint_rows(key, plan.secrets, rows)
+        work.secrets += tuple(secrets)
+        work.count += replaced
     return rows
 
 
-def _redact_payload(redactor: Redactor, plan: Plan, work: Work) -> None:
-    """Each rule, if there is something for it in the payload; echoes last."""
-    jsons, texts = _join_payload(plan, work)
-    whole = SEPARATOR.join(texts)
-    before = work.count
-    documents = [text for text in texts[:-1] if text[0] in _DOCUMENT_STARTS]
-    if names_secret(jsons) or (documents and _has_names(documents)) or _has_fields(work):
-        redact_names_in(redactor, plan, work)
+def _find_named_records(plan: Plan, works: Sequence[Work]) -> list[int]:
+    """The indexes of records with a key name that means a secret, in JSON or what is like it."""
+    owners, jsons = _list_jsons(plan, works)
+    found = {owners[place] for place in find_named(jsons)}
+    found.update(_list_documents(plan, works))
+    found.update([i for i, work in enumerate(works) if work.extra and may_name_field(work.extra)])
+    return sorted(found)
+
+
+def _list_jsons(plan: Plan, works: Sequence[Work]) -> tuple[list[int], list[str]]:
+    """All JSON of a page, and for each the index of its record."""
+    owners: list[int] = []
+    jsons: list[str] = []
+    for place in plan.jsons:
+        owners += range(len(works))
+        jsons += [work.row[place] or "" for work in works]
+    for index, child, row in _list_deep_rows(plan, works):
+        found = [row[place] for place in child.jsons if row[place]]
+        owners += [index] * len(found)
+        jsons += found
+    return owners, jsons
+
+
+def _list_documents(plan: Plan, works: Sequence[Work]) -> list[int]:
+    """The indexes of records in whose texts such a document stands."""
+    found = []
+    for place in plan.texts:
+        found += [
+            index
+            for index, work in enumerate(works)
+            if (text := work.row[place]) and text[0] in DOCUMENT_STARTS and _is_named(text)
+        ]
+    for place in plan.lists:
+        found += [
+            index
+            for index, work in enumerate(works)
+            if (texts := work.row[place]) and any([_is_named(text) for text in texts if text])
+        ]
+    for index, child, row in _list_deep_rows(plan, works):
+        if any([_is_named(text) for text in list_payload(child, row)]):
+            found.append(index)
+    return found
+
+
+def _list_deep_rows(plan: Plan, works: Sequence[Work]) -> Iterator[tuple[int, Plan, Row]]:
+    """The child rows with payload, each with the index of its record."""
+    for place in plan.deep:
+        for index, work in enumerate(works):
+            for row in work.children[place] if work.children else ():
+                yield index, plan.children[place], row
+
+
+def _is_named(text: str) -> bool:
+    """Whether a text is such a document."""
+    return begins_document(text) is not None and (looks_like_json(text) or looks_like_literal(text))
+
+
+def _redact_texts(redactor: Redactor, plan: Plan, work: Work) -> None:
+    """Connection strings and tokens, if there are any; then the echoes of all secrets found."""
+    whole = join_payload(plan, work)
     if may_hold_connection(whole) or (redactor.detect_secrets and may_hold_token(whole)):
         redact_shapes_in(redactor, plan, work)
-    if work.secrets:
-        if before != work.count:
-            jsons, texts = _join_payload(plan, work)
-            whole = SEPARATOR.join(texts)
-        if _has_echoes(list_needles(redactor.key, work.secrets), jsons, whole):
-            redact_echoes_in(redactor, plan, work)
+        whole = join_payload(plan, work)
+    if work.secrets and _has_echoes(work.secrets, whole):
+        redact_echoes_in(redactor, plan, work)
 
 
-def _join_payload(plan: Plan, work: Work) -> tuple[str, list[str]]:
-    """All JSON of a record as one text, and all its texts, that one the last of them."""
-    row = work.row
-    jsons = [text for text in plan.pick_jsons(row) if text]
-    texts = [text for text in plan.pick_texts(row) if text]
-    for place in plan.lists:
-        if row[place]:
-            texts += filter(None, row[place])
-    if plan.deep and work.children:
-        for place in plan.deep:
-            child = plan.children[place]
-            for child_row in work.children[place]:
-                jsons += filter(None, child.pick_jsons(child_row))
-                texts += filter(None, child.pick_texts(child_row))
-                for items in child.lists:
-                    texts += filter(None, child_row[items] or ())
-    if work.extra is not None:
-        jsons.append(work.extra)
-    joined = SEPARATOR.join(jsons)
-    texts.append(joined)
-    return joined, texts
-
-
-def _has_names(documents: list[str]) -> bool:
-    """Whether documents in text columns have names that mean a secret."""
-    return any([looks_like_json(text) or looks_like_literal(text) for text in documents])
-
-
-def _has_fields(work: Work) -> bool:
-    """Whether unknown fields have such names."""
-    return work.extra is not None and may_name_field(work.extra)
-
-
-def _has_echoes(needles: Needles, jsons: str, whole: str) -> bool:
+def _has_echoes(secrets: tuple[str, ...], whole: str) -> bool:
     """Whether the secrets may be elsewhere in the record; where JSON escapes them, perhaps."""
-    if has_echo(needles, whole):
+    if has_echo(secrets, whole):
         return True
-    return "\\" in jsons and (needles.is_escaped or "\\u00" in jsons)
+    return "\\" in whole and (is_escaped(secrets) or "\\u00" in whole)

@@ -30,6 +30,10 @@ _TOKEN = re.compile(
     r"|(?P<open>[{\[])|(?P<close>[}\]])|(?P<bare>[^\s\"{}\[\]:,]+)",
     re.DOTALL,
 )
+DOCUMENT_STARTS = frozenset("{[( \t\r\n")
+begins_document = re.compile(r"\s*[{\[(]\s*[\"'{\[(]").match
+"""How JSON and what Python prints of a dictionary begin, and lines of a log do not."""
+
 _begins_json = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{\"])").match
 _NUMBER = re.compile(r"-?\d[\d.eE+-]*|NaN|-?Infinity")
 _LABEL_KEYS = frozenset({"name", "key", "header", "field", "variable"})

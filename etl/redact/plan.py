@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, Literal
 
 from etl.records import Table
-from etl.redact.typed import Fingerprinted, Row, SecretPlace, fingerprint_tables
+from etl.redact.typed import Row, SecretPlace
 
 SEPARATOR = "\0"
 """Between texts that are searched together."""
-
-CACHED_ROWS_MAX = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +17,9 @@ class Plan:
     """The places of a table's columns by what they hold.
 
     `texts`, `lists` (of texts) and `jsons` are payload that is kept, `dropped` is payload that is
-    not. `pick_texts` and `pick_jsons` take all of a kind out of a row at once.
+    not. `pick_payload` takes `texts` and `jsons` out of a row at once.
 
-    `repeated` are the child tables without payload, an environment or an authorisation: the same
-    again and again, so `fingerprint_repeated` remembers them. The others are `unique`; of those,
-    `deep` have payload that is kept.
+    Of the child tables, `unsafe` have something that must go, `deep` payload that is kept.
     """
 
     table: Table
@@ -33,14 +28,10 @@ class Plan:
     lists: tuple[int, ...]
     jsons: tuple[int, ...]
     dropped: tuple[int, ...]
-    pick_texts: Callable[[Row], tuple[str | None, ...]]
-    pick_jsons: Callable[[Row], tuple[str | None, ...]]
-    has_payload: bool
+    pick_payload: Callable[[Row], tuple[str | None, ...]]
     children: "tuple[Plan, ...]"
-    repeated: tuple[int, ...]
-    unique: tuple[int, ...]
+    unsafe: tuple[int, ...]
     deep: tuple[int, ...]
-    fingerprint_repeated: Callable[[tuple[tuple[Row, ...], ...]], Fingerprinted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +71,6 @@ def make_plan(redactor: Redactor, table: Table) -> Plan:
     jsons = tuple(i for i, c in columns if c.role == "json")
     dropped = () if keeps_files else tuple(i for i, c in columns if c.role == "file")
     children = tuple(make_plan(redactor, child) for child in table.children)
-    repeated = tuple(i for i, c in enumerate(children) if not (c.has_payload or c.dropped))
-    secret_places = [child.secrets for child in children]
     return Plan(
         table=table,
         secrets=_find_secrets(table),
@@ -89,16 +78,10 @@ def make_plan(redactor: Redactor, table: Table) -> Plan:
         lists=lists,
         jsons=jsons,
         dropped=dropped,
-        pick_texts=_make_picker(texts),
-        pick_jsons=_make_picker(jsons),
-        has_payload=bool(texts or lists or jsons),
+        pick_payload=_make_picker(texts + jsons),
         children=children,
-        repeated=repeated,
-        unique=tuple(i for i in range(len(children)) if i not in repeated),
-        deep=tuple(i for i, child in enumerate(children) if child.has_payload),
-        fingerprint_repeated=lru_cache(CACHED_ROWS_MAX)(
-            partial(fingerprint_tables, redactor.key, secret_places, repeated)
-        ),
+        unsafe=tuple(i for i, c in enumerate(children) if c.secrets or c.dropped),
+        deep=tuple(i for i, c in enumerate(children) if c.texts or c.lists or c.jsons),
     )
 
 

@@ -12,7 +12,7 @@ from etl.redact.fingerprint import describe_text, make_fingerprint
 from etl.redact.literals import looks_like_literal, redact_literals
 from etl.redact.names import classify_field, may_name_secret
 from etl.redact.payload import edit_leaves, looks_like_json, redact_names
-from etl.redact.plan import Plan, Redactor
+from etl.redact.plan import SEPARATOR, Plan, Redactor
 from etl.redact.shapes import (
     may_hold_connection,
     may_hold_token,
@@ -34,6 +34,27 @@ class Work:
     extra: str | None
     secrets: tuple[str, ...] = ()
     count: int = 0
+
+
+def join_payload(plan: Plan, work: Work) -> str:
+    """All texts and JSON of a record as one text, to be searched."""
+    texts = list_payload(plan, work.row)
+    if plan.deep and work.children:
+        for place in plan.deep:
+            for row in work.children[place]:
+                texts += list_payload(plan.children[place], row)
+    if work.extra is not None:
+        texts.append(work.extra)
+    return SEPARATOR.join(texts)
+
+
+def list_payload(plan: Plan, row: Row) -> list[str]:
+    """The texts and JSON of a row that are not empty."""
+    texts = list(filter(None, plan.pick_payload(row)))
+    for place in plan.lists:
+        if row[place]:
+            texts += filter(None, row[place])
+    return texts
 
 
 def redact_names_in(redactor: Redactor, plan: Plan, work: Work) -> None:
@@ -123,11 +144,11 @@ def _redact_echoes(needles: Needles, work: Work, text: str, kind: Kind) -> str:
         return safe
 
     if kind == "text":
-        return mask(text) if has_echo(needles, text) else text
+        return mask(text) if has_echo(needles.secrets, text) else text
     if "\\" in text:
-        is_found = needles.is_escaped or "\\u00" in text or has_echo(needles, text)
+        is_found = needles.is_escaped or "\\u00" in text or has_echo(needles.secrets, text)
         return edit_leaves(text, mask) if is_found else text
-    if not has_echo(needles, text):
+    if not has_echo(needles.secrets, text):
         return text
     return mask(text) if needles.is_simple else edit_leaves(text, mask)
 
