@@ -72,7 +72,7 @@ endef
 define install-project
 $(PIP) -c $1 pip
 $(PIP) -c $1 --group dev
-$(PIP) -c $1 --no-build-isolation -e .
+$(PIP) -c $1 --no-build-isolation -e '.[report]'
 @touch $@
 endef
 

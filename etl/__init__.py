@@ -17,12 +17,14 @@ store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views
 status     what is known of each stream, and how far it is behind
 export     tables and views as files: one per source and day, written again where rows changed
+report/    one page of HTML: failure rates, durations, errors, coverage, and nothing from outside
 metrics    the state of every stream as Prometheus reads it
 notify     a dead man's switch is told that the job runs
 publish    the copy of the store that dashboards may keep open
 prune      old payloads or executions out of the store, and never in again
 compact    the store without the room that deleted rows have left
 demo/      the embedded APIs of `etl demo`
+wording    numbers, durations and times as people read them
 records    the words all of them share
 errors     what can go wrong, with exit codes
 budget     how long a run may go on; the only place that sleeps

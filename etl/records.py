@@ -44,7 +44,9 @@ class Table:
     are found. `is_time_fixed`: that time never changes for a key, so an upsert may look for old
     versions within the batch's time range only. `open_when` is an SQL predicate for rows that
     will still change. `ousted_when` relates a `stored` row to an `incoming` one that took its place
-    under another key. Rows of `children` belong to one parent row and are replaced with it.
+    under another key. `whole_when` is an SQL predicate for rows that lack nothing, where a list may
+    leave parts of its records out. Rows of `children` belong to one parent row and are replaced
+    with it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Table:
     is_time_fixed: bool = False
     open_when: str | None = None
     ousted_when: str | None = None
+    whole_when: str | None = None
     children: tuple["Table", ...] = ()
 
 
@@ -92,6 +95,8 @@ class Gap:
     newest-first list, below `since` for an oldest-first one), nearest first.
     `order` is what is known of the list's order when the walk begins. `rank` is how many stored
     rows stand before that place: a guess at its offset, which costs requests where it is wrong.
+    `whole` are the ids of stored rows at or above `since` that lack nothing: what the list leaves
+    out of them need not be retrieved again.
     """
 
     since: datetime
@@ -99,6 +104,7 @@ class Gap:
     anchors: tuple[Mark, ...] = ()
     order: Order | None = None
     rank: int = 0
+    whole: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +120,12 @@ class Broken:
 class Page:
     """What one step of a walk brought.
 
-    `records` and `marks` are parallel, in the API's order. `next` is the position of the next
-    page within this walk (None: the gap is at its end). `extras` are fields the program does not
-    know, as JSON text by index of the record. `broken` are records that could not be understood.
-    `total`: how many records the gap holds, where the API tells; a list whose rows do not carry
-    the key time is split by it into windows small enough to be walked in one go. `served_at` is
-    the server's clock when it answered.
+    `marks` are what was listed, in the API's order; `records` are those of them to be stored.
+    `next` is the position of the next page within this walk (None: the gap is at its end).
+    `extras` are fields the program does not know, as JSON text by index of the record. `broken` are
+    records that could not be understood. `total`: how many records the gap holds, where the
+    API tells; a list whose rows do not carry the key time is split by it into windows small enough
+    to be walked in one go. `served_at` is the server's clock when it answered.
     """
 
     records: Sequence[Any]

@@ -52,6 +52,7 @@ def test_the_wheel_holds_every_module_and_every_view(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
 
     assert {name for name in names if name.endswith((".py", ".sql"))} == modules | views
+    assert {"etl/report/page.html", "etl/report/page.css"} <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
@@ -72,7 +73,8 @@ def test_the_installed_wheel_runs_the_demo_in_another_folder(
 def test_every_import_of_the_program_is_a_declared_dependency() -> None:
     """The development environment would hide one that is missing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[^a-z0-9-]", line.lower())[0] for line in project["dependencies"]}
+    lines = [*project["dependencies"], *project["optional-dependencies"]["report"]]
+    declared = {re.split(r"[^a-z0-9-]", line.lower())[0] for line in lines}
 
     imported = {
         name for path in (ROOT / "etl").rglob("*.py") for name in _list_imports(path.read_text())

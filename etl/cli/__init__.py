@@ -40,6 +40,7 @@ COMMANDS = (
     "views",
     "quarantine",
     "export",
+    "report",
     "publish",
     "prune",
     "compact",

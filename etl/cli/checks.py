@@ -10,7 +10,7 @@ from typing import Any
 from etl.budget import Budget
 from etl.cli.opening import open_known
 from etl.cli.progress import describe_clock
-from etl.cli.render import format_duration, paint, print_table
+from etl.cli.render import paint, print_table
 from etl.cli.shell import Shell, describe_error
 from etl.config import Config, resolve_token
 from etl.coverage import observe_order
@@ -20,6 +20,7 @@ from etl.records import Gap, Page, SourceConfig, Stream
 from etl.sources import SOURCES, list_tables
 from etl.store.integrity import Finding, check_store, count_clear_secrets
 from etl.store.schema import SCHEMA_VERSION
+from etl.wording import format_duration
 
 FIRST_WINDOW = timedelta(days=1)
 WINDOW_MIN = timedelta(minutes=1)

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.cli.render import (
-    draw_bar,
-    draw_sparkline,
-    format_count,
-    format_milliseconds,
-    paint,
-    print_table,
-)
+from etl.cli.render import draw_bar, draw_sparkline, paint, print_table
 from etl.config import load_store
+from etl.wording import format_count, format_interval, format_milliseconds, format_share
 
 if TYPE_CHECKING:
     import duckdb
@@ -132,7 +126,7 @@ def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
                 format_count(finished),
                 format_count(failed),
                 format_share(rate),
-                f"{low * 100:.1f} – {high * 100:.1f} %",
+                format_interval(low, high),
                 paint(draw_bar(rate / highest, BAR_WIDTH), "bad"),
             )
             for source, name, finished, failed, rate, low, high in rows
@@ -183,7 +177,3 @@ def print_titled(
     """A table with a title and an empty line behind it."""
     print_table(columns, rows, [place in right for place in range(len(columns))], title=title)
     click.echo()
-
-
-def format_share(share: float | None) -> str:
-    return "" if share is None else f"{share * 100:.1f} %"

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from etl.cli.opening import open_known_or_empty
-from etl.cli.render import format_duration, format_time, print_table
+from etl.cli.render import print_table
 from etl.cli.shell import Shell
 from etl.config import Config
 from etl.records import EPOCH, Gap, SourceConfig
 from etl.sync.plan import StreamPlan, estimate_requests
 from etl.sync.run import plan_source
+from etl.wording import format_duration, format_time
 
 COLUMNS = ("source", "stream", "gap", "from", "until", "length", "requests")
 

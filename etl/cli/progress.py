@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from etl.cli.render import format_count, format_time
 from etl.cli.shell import Shell
+from etl.wording import format_count, format_time
 
 if TYPE_CHECKING:
     from etl.sync.walk import Step

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.options import read_duration
-from etl.cli.render import format_count, format_time, print_table
+from etl.cli.render import print_table
 from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
+from etl.wording import format_count, format_time
 
 if TYPE_CHECKING:
     from etl.config import StoreConfig

@@ -1,13 +1,11 @@
-"""Tables, bars, numbers and times for people, on stdout."""
+"""Tables and bars for people, on stdout."""
 
-import math
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from etl.cli.shell import clean
-from etl.records import EPOCH
+from etl.wording import format_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +14,6 @@ SPARKS = "▁▂▃▄▅▆▇█"
 EIGHTHS = " ▏▎▍▌▋▊▉"
 CELL_CHARS_MAX = 2_000
 UNLIMITED_WIDTH = 1_000_000
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def open_console() -> "Console":
@@ -85,49 +82,6 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return format_number(value)
     return clean(str(value)[:CELL_CHARS_MAX])
-
-
-def format_number(number: float) -> str:
-    """A fraction with as many digits as help: 4 that count, none behind a large number."""
-    if not number or not math.isfinite(number):
-        return f"{number:g}"
-    magnitude = abs(number)
-    if not 1e-4 <= magnitude < 1e15:
-        return f"{number:.4g}"
-    digits = 4 if magnitude < 1 else max(0, 4 - len(str(int(magnitude))))
-    return f"{number:.{digits}f}"
-
-
-def format_count(count: int) -> str:
-    """12 345 678, with narrow spaces that do not break."""
-    return f"{count:,}".replace(",", "\u202f")
-
-
-def format_duration(duration: timedelta) -> str:
-    """The two largest units of a duration: `3d 4h`, `12min 5s`, `2.5s`, `420ms`."""
-    seconds = duration.total_seconds()
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:.3g}ms"
-    if seconds < 10:
-        return f"{seconds:.3g}s"
-    parts: list[str] = []
-    rest = round(seconds)
-    for size, unit in UNITS:
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append(f"{count}{unit}" if count else "")
-    return " ".join(part for part in parts[:2] if part)
-
-
-def format_milliseconds(milliseconds: float | None) -> str:
-    return "" if milliseconds is None else format_duration(timedelta(milliseconds=milliseconds))
-
-
-def format_time(time: datetime | None) -> str:
-    """A time in UTC to the second; the beginning of all time by its name."""
-    if time is None:
-        return ""
-    return "the beginning" if time <= EPOCH else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def draw_bar(share: float, width: int) -> str:

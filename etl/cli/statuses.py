@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from etl.cli.render import format_count, format_duration, format_time, paint, print_table
+from etl.cli.render import paint, print_table
 from etl.errors import LagExceeded
 from etl.status import LastRun, StreamStatus
+from etl.wording import format_count, format_duration, format_time
 
 COLUMNS = (
     "source",

@@ -11,6 +11,7 @@ from etl.records import EPOCH, TICK, Mark, Order, Stream, Table, from_epoch_us, 
 
 ANCHORS_MAX = 12
 OPEN_BY_ID_MAX = 50
+WHOLE_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,25 @@ def read_open(
     return OpenRecords(
         tuple(record_id for record_id, _ in by_id), from_epoch_us(rest[0][1]) if rest else None
     )
+
+
+def read_whole_ids(
+    connection: duckdb.DuckDBPyConnection, source: str, stream: Stream, since: datetime
+) -> frozenset[str]:
+    """The newest rows at or above `since` that lack nothing, of a list that may leave parts out."""
+    table = stream.table
+    if table.whole_when is None or table.time is None:
+        return frozenset()
+    rows = connection.execute(
+        f"""
+        SELECT "{table.key[-1]}" FROM {table.name}
+        WHERE source = ? AND stream = ? AND ({table.whole_when})
+            AND "{table.time}" >= make_timestamptz({to_epoch_us(since)})
+        ORDER BY "{table.time}" DESC LIMIT {WHOLE_MAX}
+        """,
+        [source, stream.name],
+    ).fetchall()
+    return frozenset(record_id for (record_id,) in rows)
 
 
 def count_before(

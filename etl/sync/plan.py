@@ -15,6 +15,7 @@ from etl.store.read import (
     read_anchors,
     read_open,
     read_stream_states,
+    read_whole_ids,
 )
 
 LOOKBACK_MAX = timedelta(days=60)
@@ -85,6 +86,9 @@ def _plan_stream(
         gaps = tuple(part for gap in gaps for part in cut_windows(gap, stream.window))
     else:
         gaps = tuple(_anchor(connection, config, stream, gap, state) for gap in gaps)
+    if reread is not None and not is_full:
+        whole = read_whole_ids(connection, config.name, stream, gaps[0].since)
+        gaps = (replace(gaps[0], whole=whole), *gaps[1:])
     return StreamPlan(stream, gaps, state, lookback, since, reread, still_open.ids)
 
 

@@ -6,7 +6,10 @@ import sys
 
 from tests.cli.stage import Stage
 
-HEAVY = ("duckdb", "httpx", "pyarrow", "rich", "tenacity", "msgspec", "numpy", "asyncio")
+HEAVY = (
+    *("duckdb", "httpx", "pyarrow", "rich", "tenacity", "msgspec", "numpy", "asyncio"),
+    *("jinja2", "vl_convert"),
+)
 PROBE = f"""
 import sys
 from etl.cli import main
@@ -49,4 +52,4 @@ def test_a_sync_with_nothing_to_do_needs_no_tables(stage: Stage) -> None:
     loaded = list_loaded(stage, "sync", "--max-seconds", "0")
 
     assert {"duckdb", "httpx"} <= loaded
-    assert not loaded & {"pyarrow", "numpy"}
+    assert not loaded & {"pyarrow", "numpy", "jinja2", "vl_convert"}

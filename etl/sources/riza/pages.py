@@ -81,12 +81,12 @@ def fetch_page(
     Raises PositionLost when the server may have forgotten where the walk stands.
     """
     if position is not None:
-        return _go_on(client, config, _decode_position(position))
+        return _go_on(client, config, gap, _decode_position(position))
     for anchor in gap.anchors:
         page = _try_anchor(client, config, gap, anchor)
         if page is not None:
             return page
-    return _make_page(_fetch_list(client, config, None), None)
+    return _make_page(client, gap, _fetch_list(client, config, None), None)
 
 
 def _try_anchor(client: Client, config: SourceConfig, gap: Gap, anchor: Mark) -> Page | None:
@@ -99,15 +99,15 @@ def _try_anchor(client: Client, config: SourceConfig, gap: Gap, anchor: Mark) ->
         listed = _fetch_list(client, config, anchor.id)
     except PositionLost:
         return None
-    page = _make_page(listed, anchor.id)
-    first = page.marks[0].time if page.marks else None
+    records = listed.decoded.records
+    first = records[0].started_at if records else None
     if first is None or anchor.time is None:
-        return page if page.broken else None
+        return _make_page(client, gap, listed, anchor.id) if listed.decoded.broken else None
     is_before = first > anchor.time if gap.order == "descending" else first < anchor.time
-    return None if is_before else page
+    return None if is_before else _make_page(client, gap, listed, anchor.id)
 
 
-def _go_on(client: Client, config: SourceConfig, here: _Position) -> Page:
+def _go_on(client: Client, config: SourceConfig, gap: Gap, here: _Position) -> Page:
     """The page behind the last execution read.
 
     An empty page alone is not the end: an execution that was deleted may be answered so, too. The
@@ -116,35 +116,34 @@ def _go_on(client: Client, config: SourceConfig, here: _Position) -> Page:
     if not here.is_short:
         listed = _fetch_list(client, config, here.last)
         if listed.ids:
-            return _make_page(listed, here.last)
+            return _make_page(client, gap, listed, here.last)
     listed = _fetch_list(client, config, here.previous)
     if not listed.ids:
         raise PositionLost(f"{client.source}: {here.last} is not in the list any more")
-    if listed.ids[0] != here.last:
-        return _make_page(listed, here.previous)
-    if len(listed.ids) == 1:
+    if listed.ids == [here.last]:
         return Page([], [], None, served_at=listed.served_at)
-    return _make_page(listed, here.previous)
+    return _make_page(client, gap, listed, here.previous)
 
 
-def _make_page(listed: _Listed, previous: str | None) -> Page:
+def _make_page(client: Client, gap: Gap, listed: _Listed, previous: str | None) -> Page:
+    """The listed executions with the details that the list left out."""
     following = None
     if listed.ids:
         before = listed.ids[-2] if len(listed.ids) > 1 else previous
         following = _Position(before, listed.ids[-1], listed.is_short)
-    records = listed.decoded.records
+    whole = _complete(client, gap, listed.decoded)
     return Page(
-        records,
-        [Mark(record.id, record.started_at) for record in records],
+        whole.records,
+        [Mark(record.id, record.started_at) for record in listed.decoded.records],
         None if following is None else msgspec.json.encode(following).decode(),
-        listed.decoded.extras,
-        listed.decoded.broken,
+        whole.extras,
+        whole.broken,
         served_at=listed.served_at,
     )
 
 
 def _fetch_list(client: Client, config: SourceConfig, after: str | None) -> _Listed:
-    """The page behind an execution, or the head of the list; with the details it left out."""
+    """The page behind an execution, or the head of the list."""
     limit = min(config.page_size, PAGE_SIZE_MAX)
     params = {"limit": str(limit)} | ({} if after is None else {"starting_after": after})
     try:
@@ -155,8 +154,7 @@ def _fetch_list(client: Client, config: SourceConfig, after: str | None) -> _Lis
         raise PositionLost(str(error)) from error
     if not listed.ids and listed.size >= limit:
         raise SourceError(f"{client.source}: GET {PATH}: a whole page of records without an id")
-    decoded = _complete(client, listed.decoded)
-    return replace(listed, decoded=decoded, is_short=listed.size < limit)
+    return replace(listed, is_short=listed.size < limit)
 
 
 def decode_page(answer: Answer) -> _Listed:
@@ -190,41 +188,50 @@ def _find_id(raw: Raw) -> str | None:
         return found if isinstance(found, str) else None
 
 
-def _complete(client: Client, decoded: Decoded[Execution]) -> Decoded[Execution]:
+def _complete(client: Client, gap: Gap, decoded: Decoded[Execution]) -> Decoded[Execution]:
     """The records with their details, retrieved where the list left them out.
 
-    Details that cannot be understood are set aside, and the record is kept as it was listed.
+    Without details come neither those that are stored with them nor those below the gap.
     """
     if all(record.details is not UNSET for record in decoded.records):
         return decoded
-    records, extras, broken = list(decoded.records), dict(decoded.extras), list(decoded.broken)
-    for place, listed in enumerate(records):
-        found = _find_whole(client, listed.id) if listed.details is UNSET else None
-        if found is None:
-            continue
-        broken += found.broken
-        for whole in found.records:
-            records[place] = structs.replace(whole, id=listed.id, started_at=listed.started_at)
-            if found.extras:
-                extras[place] = found.extras[0]
+    records: list[Execution] = []
+    extras: dict[int, bytes] = {}
+    broken = list(decoded.broken)
+    for place, record in enumerate(decoded.records):
+        extra = decoded.extras.get(place)
+        if record.details is UNSET:
+            if record.id in gap.whole or record.started_at < gap.since:
+                continue
+            found = _find_whole(client, record)
+            broken += found.broken
+            record, extra = found.records[0], found.extras.get(0, extra)
+        if extra is not None:
+            extras[len(records)] = extra
+        records.append(record)
     return Decoded(records, extras, broken)
 
 
-def _find_whole(client: Client, execution_id: str) -> Decoded[Execution] | None:
-    """An execution as its own address shows it; None if it is not there (any more).
+def _find_whole(client: Client, listed: Execution) -> Decoded[Execution]:
+    """An execution as its own address shows it, at its place in the list.
 
-    A server that lists executions and knows none of them by id is not asked for ever.
+    As it was listed, if it is not there (any more) or its details cannot be understood. A server
+    that lists executions and knows none of them by id is not asked for ever.
     """
+    as_listed = Decoded([listed], {}, ())
     misses = client.learned.get(MISSES, 0)
     if misses >= MISSES_MAX and not client.learned.get(HITS):
-        return None
+        return as_listed
     try:
-        found = _retrieve(client, execution_id)
+        found = _retrieve(client, listed.id)
     except PositionLost:
         client.learned[MISSES] = misses + 1
-        return None
+        return as_listed
     client.learned[HITS] = 1
-    return found
+    if not found.records:
+        return replace(as_listed, broken=found.broken)
+    whole = structs.replace(found.records[0], id=listed.id, started_at=listed.started_at)
+    return replace(found, records=[whole])
 
 
 def _retrieve(client: Client, execution_id: str) -> Decoded[Execution]:
