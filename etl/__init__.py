@@ -6,6 +6,7 @@ toml       a table of a TOML file as a struct, or a refusal of one line
 sync       the job: plan the gaps, walk them, write batches, log the run
 sources/   one module per kind of API: fetch one page, flatten one record
 http       one request: timeout, retry, rate
+sockets    connections on which an answer has a time by which it is whole
 refusals   what a server says when it does not do what it was asked
 decode     JSON -> typed records; unknown fields and broken records are set aside, not lost
 coverage   the ledger of what is known, as pure arithmetic on intervals

@@ -1,7 +1,9 @@
 """Requests over real sockets: how connections end, idle, and lead elsewhere."""
 
+import contextlib
 import gzip
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,17 +74,79 @@ def test_a_connection_that_keeps_failing_is_explained(broken: Reply, words: str)
     assert str(raised.value) == f"prod: GET /v1/things: {words}; gave up after retries"
 
 
-def test_an_answer_that_only_trickles_is_given_up() -> None:
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        pytest.param(b"", id="before the head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", id="in the head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", id="in the body"),
+        pytest.param(CHUNKED[: CHUNKED.index(b"13")], id="in the length of a chunk"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n"
+            + gzip.compress(BODY)[:12],
+            id="in a packed body",
+        ),
+    ],
+)
+def test_an_answer_that_only_trickles_is_given_up(beginning: bytes) -> None:
     """Each byte comes in time, the last one never."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     limits = Limits(attempts=2, response_s=0.1)
 
     with (
-        serve([Reply(head, "trickle")] * 2) as server,
+        serve([Reply(beginning, "trickle")] * 2) as server,
         client_to(server.url, limits) as client,
-        pytest.raises(SourceError, match=r"not complete after 0\.1 s"),
+        pytest.raises(SourceError, match="gave up after retries") as raised,
     ):
         ask(client)
+
+    assert client.traffic.requests == 2
+    assert "\n" not in str(raised.value)
+
+
+def test_each_answer_on_a_connection_has_its_own_time() -> None:
+    """It is the answer that has to come in time, not all those of a connection together."""
+    waits = iter((0.0, 60.0))
+
+    class Clock:
+        now_s = 0.0
+
+        def monotonic(self) -> float:
+            return self.now_s
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serve([Reply(WHOLE)] * 2) as server,
+        client_to(server.url, Limits(attempts=1, response_s=30.0)) as client,
+    ):
+        clock = Clock()
+        patch.setattr("etl.sockets.time", clock)
+        for clock.now_s in waits:
+            assert ask(client) == {"data": [1, 2, 3]}
+
+    assert server.connections == 1
+
+
+def test_a_connection_that_is_not_accepted_is_given_up() -> None:
+    """The queue of the listener is full: nobody says yes, and nobody says no."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        limits = Limits(attempts=2, connect_timeout_s=0.05)
+
+        with client_to(url, limits) as client, pytest.raises(SourceError, match="ConnectTimeout"):
+            ask(client)
+
+    assert client.traffic.requests == 2
+
+
+def test_a_handshake_that_is_not_answered_is_given_up() -> None:
+    limits = Limits(attempts=2, connect_timeout_s=0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with client_to(url, limits) as client, pytest.raises(SourceError, match="gave up"):
+            ask(client)
 
     assert client.traffic.requests == 2
 
