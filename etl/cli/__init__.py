@@ -13,6 +13,7 @@ demo_tables   what failed and how long it took              demo
 
 lock       one sync per store
 opening    the store with its schema, views and key
+streams    stdout and stderr that are closed, or on a full disk
 stopping   signals end a sync in order
 telling    who else learns how a sync went: Prometheus, a dead man's switch
 progress   how far a sync has come, on a terminal
@@ -20,14 +21,14 @@ render     tables, bars, numbers and times for people
 """
 
 import importlib
-import io
 import sys
 from typing import Any
 
 import click
 
-from etl.cli.shell import Shell, explain_usage, fail, shared_options
-from etl.errors import ConfigError, EtlError
+from etl.cli.shell import Shell, explain_usage, fail, say, shared_options
+from etl.cli.streams import FULL, prepare_streams, silence
+from etl.errors import ConfigError, EtlError, StoreError
 
 COMMANDS = (
     "demo",
@@ -75,15 +76,14 @@ class Commands(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command and exit: 0, a code of etl.errors, 130 interrupted, 141 nobody reads on."""
         extra.setdefault("obj", Shell())
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")
+        prepare_streams()
         sys.exit(self._run(*args, **{**extra, "standalone_mode": False}))
 
     def _run(self, *args: Any, **extra: Any) -> int:
         shell: Shell = extra["obj"]
         try:
             returned = super().main(*args, **extra)
+            sys.stdout.flush()
         except EtlError as error:
             fail(shell, error)
             return error.exit_code
@@ -95,7 +95,33 @@ class Commands(click.Group):
         except SystemExit:
             # click's answer to a closed pipe; nothing else in here exits.
             return PIPE_CLOSED
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            silence(1)
+            fail(shell, explain_full(error))
+            return StoreError.exit_code
+        except Exception as bug:
+            if shell.log_format != "json":
+                raise
+            say_bug(shell, bug)
+            return EtlError.exit_code
         return returned if isinstance(returned, int) else 0
+
+
+def explain_full(error: OSError) -> StoreError:
+    """What could not be written for want of room: a file, or else what was asked for on stdout."""
+    place = error.filename or "the output"
+    return StoreError(f"{place}: {error.strerror}; it is not whole: make room and run again")
+
+
+def say_bug(shell: Shell, bug: Exception) -> None:
+    """A bug as one object: where it is, and nothing of the values that it was about."""
+    import traceback
+
+    frames = "".join(traceback.format_tb(bug.__traceback__))
+    kind = type(bug).__name__
+    say(shell, "error", f"this is a bug: {kind}", exit_code=EtlError.exit_code, traceback=frames)
 
 
 @click.group(

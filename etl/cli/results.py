@@ -94,12 +94,18 @@ def write_rows(
     connection: duckdb.DuckDBPyConnection, sql: str, format_name: str, output: Path | None
 ) -> None:
     """The rows of a SELECT as a file, or on stdout: all of them, or nothing in case of an error."""
-    folder = None if output is None else output.absolute().parent
+    # A device or a pipe is written to, never replaced.
+    is_device = output is not None and output.exists() and not output.is_file()
+    folder = None if output is None or is_device else output.absolute().parent
     with _make_folder(folder) as scratch:
         file = scratch / "rows"
         quoted = str(file).replace("'", "''")
         with explain_sql(lines_before=1):
             run(connection, f"COPY (FROM (\n{sql}\n)) TO '{quoted}' ({WRITERS[format_name]})")
+        if output is not None and is_device:
+            with file.open("rb") as rows, output.open("wb") as device:
+                shutil.copyfileobj(rows, device)
+            return
         if output is not None:
             file.replace(output)
             return

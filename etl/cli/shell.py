@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from etl.budget import Budget, start_budget
+from etl.cli.streams import silence
 from etl.errors import ConfigError, EtlError
 
 if TYPE_CHECKING:
@@ -104,11 +105,19 @@ def say(shell: Shell, level: Level, message: str, **details: Any) -> None:
     if shell.log_format == "json":
         time = shell.clock().isoformat(timespec="milliseconds")
         line = {"time": time, "level": level, "message": message, **details}
-        click.echo(json.dumps(line, ensure_ascii=False, default=str), err=True)
+        echo_error(json.dumps(line, ensure_ascii=False, default=str))
         return
     lines = [clean(line) for line in message.splitlines()]
     prefix = "" if level == "info" else f"etl: {level}: "
-    click.echo(prefix + "\n".join(lines), err=True)
+    echo_error(prefix + "\n".join(lines))
+
+
+def echo_error(text: str) -> None:
+    """A line on stderr. Where that cannot be written nothing else can be said, or is at stake."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        silence(2)
 
 
 def fail(shell: Shell, error: EtlError, **details: Any) -> None:

@@ -10,6 +10,15 @@ from etl.cli.options import read_since
 from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
 
 
+def check_metrics_file(
+    context: click.Context, parameter: click.Parameter, value: Path | None
+) -> Path | None:
+    """The file is replaced: it must be one that the collector reads, and not, say, a device."""
+    if value is not None and value.suffix != ".prom":
+        raise click.BadParameter(f"{value}: expected a name that ends in .prom")
+    return value
+
+
 @click.command(short_help="Bring the store up to date.")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--max-seconds", type=click.FloatRange(min=0), help="Stop in order after this time.")
@@ -29,6 +38,7 @@ from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
     "metrics_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
+    callback=check_metrics_file,
     help="Write FILE (*.prom) for the node exporter's textfile collector.",
 )
 @shared_options

@@ -130,8 +130,9 @@ def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """The connection, with times in UTC."""
+    """The connection, with times in UTC, and without the bar that DuckDB may draw on stdout."""
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
