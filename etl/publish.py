@@ -25,6 +25,7 @@ from etl.store.copy import (
 REFRESH = timedelta(hours=1)
 """A copy of which only the ledger is behind is left alone for so long."""
 MARK = "published_version"
+PUBLISHED = "A copy of a store was published to the file beside this one.\n"
 
 VERSION_SQL = f"""
 WITH newest AS (
@@ -77,24 +78,40 @@ def publish(store: Path, target: Path, budget: Budget, is_alone: bool) -> int | 
     target = target.resolve()
     if target == store.resolve():
         raise ConfigError(f"{target}: this is the store itself; name another file")
-    with hold_target(target) as was_published:
-        published = read_published(target, was_published)
+    with hold_target(target) as place:
+        published = read_published(target, place.was_published)
         if published is not None and is_current(store, published, budget):
+            place.was_published = True
             return None
         if is_alone:
-            return replace_with_copy(store, target, budget, mark_copy)
-        with take_snapshot(store, target, budget) as snapshot:
-            return replace_with_copy(snapshot, target, budget, mark_copy)
+            size_bytes = replace_with_copy(store, target, budget, mark_copy)
+        else:
+            with take_snapshot(store, target, budget) as snapshot:
+                size_bytes = replace_with_copy(snapshot, target, budget, mark_copy)
+        place.was_published = True
+        return size_bytes
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a copy is published; `was_published`: what stands there is known to be a copy."""
+
+    was_published: bool
 
 
 @contextlib.contextmanager
-def hold_target(target: Path) -> Iterator[bool]:
-    """Be the only one who publishes to this file; yields whether somebody did so before."""
+def hold_target(target: Path) -> Iterator[Place]:
+    """Be the only one who publishes to this file.
+
+    The lock file remembers whether one of our copies was put there: a file that cannot be asked
+    what it is must else not be replaced.
+    """
     from filelock import FileLock, Timeout
 
     path = target.with_name(target.name + ".lock")
     with explain_os_errors(target):
-        was_published = path.exists()
+        # Before the lock is taken: some versions of its library empty the file.
+        place = Place(path.exists() and path.read_text("utf-8", "replace") == PUBLISHED)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
@@ -104,8 +121,11 @@ def hold_target(target: Path) -> Iterator[bool]:
     try:
         with explain_os_errors(target):
             remove_leftovers(target)
-        yield was_published
+        yield place
     finally:
+        if place.was_published:
+            with contextlib.suppress(OSError):
+                path.write_text(PUBLISHED, encoding="utf-8")
         lock.release()
 
 

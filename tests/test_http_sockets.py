@@ -20,11 +20,12 @@ from tests.loopback import Reply, find_closed_port, make_answer, serve
 BODY = b'{"data": [1, 2, 3]}'
 WHOLE = make_answer(BODY)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n" + BODY + b"\r\n0\r\n\r\n"
-QUICK = Limits(attempts=2, read_timeout_s=0.1)
+QUICK = Limits(attempts=2, read_timeout_s=0.3)
+PATIENT = Limits(attempts=2)
 
 
 @contextmanager
-def client_to(url: str, limits: Limits = QUICK) -> Iterator[Client]:
+def client_to(url: str, limits: Limits = PATIENT) -> Iterator[Client]:
     with open_client("prod", url, "t0ken", RecordingBudget(), limits=limits) as client:
         yield client
 
@@ -49,7 +50,9 @@ def ask(client: Client) -> Any:
     ],
 )
 def test_a_connection_that_fails_is_tried_again(broken: Reply) -> None:
-    with serve([broken, Reply(CHUNKED)]) as server, client_to(server.url) as client:
+    limits = QUICK if broken.after == "hang" else PATIENT
+
+    with serve([broken, Reply(CHUNKED)]) as server, client_to(server.url, limits) as client:
         found = ask(client)
 
     assert found == {"data": [1, 2, 3]}
@@ -66,7 +69,7 @@ def test_a_connection_that_fails_is_tried_again(broken: Reply) -> None:
 def test_a_connection_that_keeps_failing_is_explained(broken: Reply, words: str) -> None:
     with (
         serve([broken, broken]) as server,
-        client_to(server.url) as client,
+        client_to(server.url, QUICK) as client,
         pytest.raises(SourceError) as raised,
     ):
         ask(client)
@@ -196,9 +199,8 @@ def test_answers_may_be_packed() -> None:
 )
 def test_damaged_packing_is_tried_again(packed: bytes) -> None:
     damaged = Reply(make_answer(packed, "Content-Encoding: gzip"))
-    limits = Limits(attempts=2)
 
-    with serve([damaged, Reply(WHOLE)]) as server, client_to(server.url, limits) as client:
+    with serve([damaged, Reply(WHOLE)]) as server, client_to(server.url) as client:
         found = fetch(client, "GET", "/", lambda answer: msgspec.json.decode(answer.body))
 
     assert found == {"data": [1, 2, 3]}

@@ -248,11 +248,11 @@ def test_a_file_that_is_something_else_is_left_alone(synced: Stage) -> None:
 
     refused = synced.run("publish", other.name)
     refused_again = synced.run("publish", other.name)
-    refused_text = synced.run("publish", text.name)
+    refused_text = [synced.run("publish", text.name) for _ in range(2)]
 
     assert refused.exit_code == refused_again.exit_code == 2
     assert "not a published copy" in refused.stderr
-    assert refused_text.exit_code == 6
+    assert [result.exit_code for result in refused_text] == [6, 6]
     assert ask(other, "FROM precious") == [(42,)]
     assert text.read_text() == "precious, too"
 
@@ -263,10 +263,11 @@ def test_a_locked_file_that_was_never_published_is_left_alone(synced: Stage) -> 
         connection.execute("CREATE TABLE precious AS SELECT 42 AS n")
 
     with hold(other, "writer") as process_id:
-        result = synced.run("publish", other.name)
+        results = [synced.run("publish", other.name) for _ in range(2)]
 
-    assert result.exit_code == 6
-    assert f"process {process_id}" in result.stderr or str(process_id) in result.stderr
+    for result in results:
+        assert result.exit_code == 6
+        assert f"process {process_id}" in result.stderr or str(process_id) in result.stderr
     assert ask(other, "FROM precious") == [(42,)]
 
 
