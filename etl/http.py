@@ -343,7 +343,8 @@ def _refuse(
 ) -> Exception:
     """The exception that an unsuccessful response stands for."""
     status = response.status_code
-    detail = describe_error_body(content, client.http.headers["authorization"][len("Bearer ") :])
+    token = client.http.headers["authorization"].removeprefix("Bearer ")
+    detail = describe_error_body(content, token)
     message = f"HTTP {status}" + (f": {detail}" if detail else "")
     line = f"{client.source}: {method} {path}: {message}"
     if is_retried(response):
@@ -354,6 +355,6 @@ def _refuse(
     if status == 413:
         return GapTooLarge(line)
     if 300 <= status < 400:
-        location = mask_line(response.headers.get("location", "nowhere"))
+        location = mask_line(response.headers.get("location", "nowhere"), (token,))
         line = f"{line}: redirected to {location}; correct base_url"
     return RequestRefused(line, status, detail)

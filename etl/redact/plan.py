@@ -17,7 +17,8 @@ class Plan:
     """The places of a table's columns by what they hold.
 
     `texts`, `lists` (of texts) and `jsons` are payload that is kept, `dropped` is payload that is
-    not. `pick_payload` takes `texts` and `jsons` out of a row at once.
+    not; `reasons` are those texts that are kept in any case. `pick_payload` takes `texts` and
+    `jsons` out of a row at once.
 
     Of the child tables, `unsafe` have something that must go, `deep` payload that is kept.
     """
@@ -25,6 +26,7 @@ class Plan:
     table: Table
     secrets: tuple[SecretPlace, ...]
     texts: tuple[int, ...]
+    reasons: tuple[int, ...]
     lists: tuple[int, ...]
     jsons: tuple[int, ...]
     dropped: tuple[int, ...]
@@ -64,9 +66,10 @@ def find_plan(redactor: Redactor, table: Table) -> Plan:
 def make_plan(redactor: Redactor, table: Table) -> Plan:
     """Sort the columns of a table by what has to be done with them."""
     keeps_files = redactor.file_contents and redactor.payloads != "none"
-    kept = ("text", "file") if keeps_files else ("text",)
+    kept = ("text", "reason", "file") if keeps_files else ("text", "reason")
     columns = list(enumerate(table.columns))
     texts = tuple(i for i, c in columns if c.role in kept and not c.type.endswith("[]"))
+    reasons = tuple(i for i, c in columns if c.role == "reason")
     lists = tuple(i for i, c in columns if c.role in kept and c.type.endswith("[]"))
     jsons = tuple(i for i, c in columns if c.role == "json")
     dropped = () if keeps_files else tuple(i for i, c in columns if c.role == "file")
@@ -75,6 +78,7 @@ def make_plan(redactor: Redactor, table: Table) -> Plan:
         table=table,
         secrets=_find_secrets(table),
         texts=texts,
+        reasons=reasons,
         lists=lists,
         jsons=jsons,
         dropped=dropped,

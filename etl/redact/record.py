@@ -21,7 +21,7 @@ from etl.redact.shapes import (
 )
 from etl.redact.typed import Row
 
-Kind = Literal["json", "text", "extra"]
+Kind = Literal["json", "text", "reason", "extra"]
 Edit = Callable[[str, Kind], str]
 
 
@@ -74,8 +74,8 @@ def redact_echoes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
 
 
 def describe_payload_in(redactor: Redactor, plan: Plan, work: Work) -> None:
-    """Size and keyed hash in place of each text."""
-    map_payload(plan, work, partial(_describe, redactor.key))
+    """Size and keyed hash in place of each text; what is kept in any case, without passwords."""
+    map_payload(plan, work, partial(_describe, redactor, work))
 
 
 def map_payload(plan: Plan, work: Work, edit: Edit) -> None:
@@ -94,7 +94,7 @@ def _map_row(plan: Plan, row: Row, edit: Edit) -> Row:
     values = list(row)
     for place in plan.texts:
         if values[place]:
-            values[place] = edit(values[place], "text")
+            values[place] = edit(values[place], "reason" if place in plan.reasons else "text")
     for place in plan.lists:
         if values[place]:
             values[place] = [text and edit(text, "text") for text in values[place]]
@@ -109,7 +109,7 @@ def _redact_names(key: bytes, work: Work, text: str, kind: Kind) -> str:
         edited = redact_names(key, text, classify_field)
     elif may_name_secret(text) if kind == "json" else looks_like_json(text):
         edited = redact_names(key, text)
-    elif kind == "text" and looks_like_literal(text):
+    elif looks_like_literal(text):
         edited = redact_literals(key, text)
     else:
         return text
@@ -131,7 +131,7 @@ def _redact_shapes(redactor: Redactor, work: Work, text: str, kind: Kind) -> str
         return replace_tokens(safe, replace) if redactor.detect_secrets else safe
 
     if may_hold_connection(text) or (redactor.detect_secrets and may_hold_token(text)):
-        return mask(text) if kind == "text" else edit_leaves(text, mask)
+        return edit_leaves(text, mask) if kind in ("json", "extra") else mask(text)
     return text
 
 
@@ -143,7 +143,7 @@ def _redact_echoes(needles: Needles, work: Work, text: str, kind: Kind) -> str:
         work.count += count
         return safe
 
-    if kind == "text":
+    if kind in ("text", "reason"):
         return mask(text) if has_echo(needles.secrets, text) else text
     if "\\" in text:
         is_found = needles.is_escaped or "\\u00" in text or has_echo(needles.secrets, text)
@@ -153,8 +153,11 @@ def _redact_echoes(needles: Needles, work: Work, text: str, kind: Kind) -> str:
     return mask(text) if needles.is_simple else edit_leaves(text, mask)
 
 
-def _describe(key: bytes, text: str, kind: Kind) -> str:
+def _describe(redactor: Redactor, work: Work, text: str, kind: Kind) -> str:
     """Size and keyed hash in place of a text; of unknown fields, one for each."""
+    key = redactor.key
+    if kind == "reason":
+        return _redact_shapes(redactor, work, text, kind)
     if kind != "extra":
         return describe_text(key, text)
     try:

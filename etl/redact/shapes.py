@@ -33,8 +33,11 @@ _SCHEME = re.compile(
 )
 
 _ASSIGNMENT = re.compile(
-    r"(?P<name>[A-Za-z][\w.-]*)(?P<between>[\"']?\s*[:=]\s*[\"']?)(?P<secret>[^\s\"'&,;{}\[\]()]+)"
+    r"(?P<name>[A-Za-z][\w.-]*)(?:\\?[\"'])?\s*[:=]\s*"
+    r"(?=(?P<quote>\\?[\"'])(?P<quoted>(?:(?!(?P=quote)).)+)|(?P<bare>[^\s\"'&,;{}\[\]()]+))"
 )
+"""A name and, looked ahead at, its value: a value may begin with a name of its own, as in
+`https://host/?token=…`."""
 
 _TOKENS: tuple[tuple[str, str, str], ...] = (
     ("K", "AKIA", r"AKIA[A-Z0-9]{16}"),
@@ -127,21 +130,26 @@ def mask_line(text: str, secrets: Iterable[str] = ()) -> str:
     text = replace_connection_passwords(text, lambda secret: MASK)
     text = _SCHEME.sub(_mask_credentials, text)
     text = replace_tokens(text, lambda secret: MASK)
-    return _ASSIGNMENT.sub(_mask_assignment, text)
+    return _mask_assignments(text)
 
 
 def _mask_credentials(match: "re.Match[str]") -> str:
     return match[0] if _is_word(match["secret"]) else match["before"] + MASK
 
 
-def _mask_assignment(match: "re.Match[str]") -> str:
+def _mask_assignments(text: str) -> str:
     """`password=…`, but not a sentence such as `invalid token: expired`."""
-    secret = match["secret"]
-    is_quoted = match["between"][-1] in "\"'"
-    is_secret = classify_name(match["name"]) is Secrecy.SECRET
-    if not is_secret or secret == MASK or (_is_word(secret) and not is_quoted):
-        return match[0]
-    return match["name"] + match["between"] + MASK
+    pieces: list[str] = []
+    place = 0
+    for match in _ASSIGNMENT.finditer(text):
+        value = "bare" if match["quoted"] is None else "quoted"
+        start, end = match.span(value)
+        is_sentence = value == "bare" and _is_word(match[value])
+        if start < place or is_sentence or classify_name(match["name"]) is not Secrecy.SECRET:
+            continue
+        pieces += (text[place:start], MASK)
+        place = end
+    return "".join((*pieces, text[place:]))
 
 
 def _is_word(text: str) -> bool:

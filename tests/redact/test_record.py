@@ -310,6 +310,19 @@ def test_none_keeps_size_and_keyed_hash_of_each_payload() -> None:
     }
 
 
+@pytest.mark.parametrize("policy", ["redacted", "none"])
+def test_a_reason_is_kept_without_its_passwords_also_where_payloads_are_not(policy: Any) -> None:
+    """Foundry's is a classification such as `timeout`, from which outcomes are told."""
+    table = Table("x.things", (Column("id", "VARCHAR"), Column("why", "VARCHAR", "reason")))
+
+    def redact_reason(text: str) -> Any:
+        flat = Flat(("1", text))
+        return redact_record(Redactor(KEY, policy), table, flat, None).flat.row[1]
+
+    assert redact_reason("timeout") == "timeout"
+    assert redact_reason("no a://u:pw@h, pw") == f"no a://u:{mark('pw')}@h, pw"
+
+
 def test_tokens_of_a_known_shape_are_found_where_a_source_asks_for_it() -> None:
     token = "ghp_" + "a1B2" * 9
     request, response = {"code": f"t = '{token}'"}, {"stdout": f"basic {base64_of(token)}"}

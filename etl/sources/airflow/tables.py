@@ -19,6 +19,9 @@ _TYPES = {
 }
 _ROLES: dict[str, Role] = {
     "conf": "json",
+    # The address of a bundle may have a password in it.
+    "dag_version": "json",
+    "dag_versions": "json",
     "executor_config": "text",
     "note": "text",
     "rendered_fields": "json",

@@ -23,7 +23,7 @@ EXECUTIONS = Table(
         Column("started_at", "TIMESTAMPTZ"),
         Column("resource_version", "VARCHAR"),
         Column("status", "VARCHAR", known=STATUSES),
-        Column("failure_reason", "VARCHAR"),
+        Column("failure_reason", "VARCHAR", "reason"),
         Column("duration_value", "BIGINT"),
         Column("duration_unit", "VARCHAR", known=(*MS_PER_UNIT, "MONTHS", "YEARS")),
         Column("duration_ms", "BIGINT"),
