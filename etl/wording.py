@@ -58,7 +58,11 @@ def format_share(share: float | None) -> str:
 
 def format_interval(low: float | None, high: float | None) -> str:
     """The ends of an interval of shares: `6.4 – 7.8 %`."""
-    return "" if low is None or high is None else f"{low * 100:.1f} – {high * 100:.1f}\u202f%"
+    return (
+        ""
+        if low is None or high is None
+        else f"{low * 100:.1f}\u00a0–\u00a0{high * 100:.1f}\u202f%"
+    )
 
 
 def spell_milliseconds(milliseconds: float | None) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 from etl.report.figures import Day, Hour, Rate
@@ -304,21 +305,19 @@ def _lay_out(rows: Sequence[Mapping[str, Any]], size: Size, layers: Sequence[Spe
     """Layers over the days: shaded where not all is known, and a text for each day to hover on."""
     across = {"x": {"field": "begin", "type": "temporal"}, "x2": {"field": "end"}}
     shade = {
+        "data": {"values": _join_incomplete(rows)},
         "mark": {"type": "rect", "color": "var(--shade)"},
-        "transform": [{"filter": "!datum.complete"}],
         "encoding": across,
     }
     hover = {
         "mark": {"type": "rect", "color": "transparent", "aria": True},
         "encoding": {**across, "description": {"field": "says"}},
     }
-    axis = {"title": None, "format": "%-d %b", "tickCount": size.dates, "grid": False}
-    edges = [rows[0]["begin"], rows[-1]["end"]] if rows else []
     x = {
         "field": "middle",
         "type": "temporal",
-        "scale": {"type": "utc", "domain": edges},
-        "axis": {**axis, "labelFlush": True},
+        "scale": {"type": "utc", "domain": [rows[0]["begin"], rows[-1]["end"]]},
+        "axis": {"format": "%-d %b", "tickCount": size.dates, "grid": False, "labelFlush": True},
     }
     drawn = [
         {**layer, "encoding": {"x": x, **layer["encoding"]}} for layer in [shade, *layers, hover]
@@ -330,6 +329,16 @@ def _lay_out(rows: Sequence[Mapping[str, Any]], size: Size, layers: Sequence[Spe
         "layer": drawn,
         "config": CONFIG,
     }
+
+
+def _join_incomplete(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The ranges of days that are not complete: one area each, without seams."""
+    joined = []
+    for is_complete, group in groupby(rows, lambda row: row["complete"]):
+        days = list(group)
+        if not is_complete:
+            joined.append({"begin": days[0]["begin"], "end": days[-1]["end"]})
+    return joined
 
 
 CONFIG: Mapping[str, Any] = {

@@ -174,7 +174,7 @@ def format_date(day: date) -> str:
 def format_moment(time: datetime | None, period: Period) -> str:
     """A time to the minute; the year only where it is not that of the period's end."""
     if time is None:
-        return "never"
+        return "–"
     year = "" if time.year == period.last_day.year else f" {time.year}"
     return f"{time.day} {time:%b}{year}, {time:%H:%M}"
 

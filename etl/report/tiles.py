@@ -93,7 +93,7 @@ def describe_change(
 
 
 def describe_past(before: Totals) -> str:
-    """Why there is nothing to compare with."""
+    """Why there is nothing to compare with; nothing where the page as a whole says it."""
     if not before.is_known:
-        return "the time before is not all known"
+        return ""
     return "too few before" if before.executions else "none before"
