@@ -17,7 +17,8 @@ streams    stdout and stderr that are closed, or on a full disk
 stopping   signals end a sync in order
 telling    who else learns how a sync went: Prometheus, a dead man's switch
 progress   how far a sync has come, on a terminal
-render     tables, bars, numbers and times for people
+render     tables and bars for people
+fitting    how wide the columns of a table are
 """
 
 import importlib

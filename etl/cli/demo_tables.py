@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import duckdb
 
 DAYS_MIN, DAYS_MAX = 20, 90
-BAR_WIDTH = 12
+BAR_WIDTH, NARROW_BAR_WIDTH, NARROW = 12, 8, 100
 NAMES_SHOWN = 4
 NAME_CHARS_MAX = 26
-OTHER_WIDTH = 46
+OTHER_WIDTH = 42
 SAMPLE_MIN = 30
 NEXT = (
     ("demo", "again: only what is new since is fetched"),
@@ -47,9 +47,10 @@ def show_next(file: Path) -> None:
     program = name_program()
     commands = [(f"  {program} {words.format(file=file)}", purpose) for words, purpose in NEXT]
     width = max(len(command) for command, _ in commands)
+    is_wide = width + max(len(purpose) for _, purpose in commands) + 2 <= measure_terminal()
     click.echo("Next:")
     for command, purpose in commands:
-        click.echo(f"{command:<{width}}  {purpose}")
+        click.echo(f"{command:<{width}}  {purpose}" if is_wide else f"{command}\n      {purpose}")
 
 
 def name_program() -> str:
@@ -91,8 +92,12 @@ def show_sources(connection: "duckdb.DuckDBPyConnection") -> None:
 
 def count_days() -> int:
     """How many days fit beside the other columns: a character each."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else DAYS_MAX + OTHER_WIDTH
-    return max(DAYS_MIN, min(DAYS_MAX, width - OTHER_WIDTH))
+    return max(DAYS_MIN, min(DAYS_MAX, measure_terminal() - OTHER_WIDTH))
+
+
+def measure_terminal() -> int:
+    """How wide the terminal is; without one there is room."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else DAYS_MAX + OTHER_WIDTH
 
 
 def draw_days(days: Sequence[tuple[str, str, float | None]], count: int) -> str:
@@ -116,6 +121,7 @@ def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
         """
     ).fetchall()
     highest = max((row[4] for row in rows), default=1.0)
+    bar_width = BAR_WIDTH if measure_terminal() >= NARROW else NARROW_BAR_WIDTH
     print_titled(
         "What fails most",
         ("source", "name", "finished", "failed", "rate", "95 % interval", ""),
@@ -127,7 +133,7 @@ def show_failures(connection: "duckdb.DuckDBPyConnection") -> None:
                 format_count(failed),
                 format_share(rate),
                 format_interval(low, high),
-                paint(draw_bar(rate / highest, BAR_WIDTH), "bad"),
+                paint(draw_bar(rate / highest, bar_width), "bad"),
             )
             for source, name, finished, failed, rate, low, high in rows
         ],

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import click
 import duckdb
 
-from etl.cli.render import print_table
+from etl.cli.render import count_columns, print_records, print_table
 from etl.cli.shell import Shell, say
 from etl.errors import ConfigError
 
@@ -22,6 +22,9 @@ ROWS_SHOWN_MAX = 1_000
 MESSAGE_LINES_MAX = 12
 NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL.*|BIGNUM")
 INEXACT = ("DOUBLE", "FLOAT")
+CUTTABLE = re.compile(r"VARCHAR|JSON|BLOB|STRUCT|MAP|\[")
+"""Half a number, or half a time, says something else."""
+RECORDS_MAX = 20
 WRITERS = {
     "csv": "FORMAT csv, HEADER true",
     "jsonl": "FORMAT json",
@@ -77,10 +80,27 @@ def print_rows(shell: Shell, connection: duckdb.DuckDBPyConnection, sql: str) ->
             f"SELECT {values} FROM (\n{sql}\n) AS result({', '.join(places)}) "
             f"LIMIT {ROWS_SHOWN_MAX + 1}",
         )
-    is_right = [NUMERIC.fullmatch(kind) is not None for kind in types]
-    print_table(names, rows[:ROWS_SHOWN_MAX], is_right)
+    show_rows(shell, names, types, rows[:ROWS_SHOWN_MAX])
     if len(rows) > ROWS_SHOWN_MAX:
         say(shell, "warning", f"these are the first {ROWS_SHOWN_MAX} rows; all: --format csv")
+
+
+def show_rows(
+    shell: Shell, names: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """As a table. Where it is too wide: a few rows one by one, of many the columns that fit."""
+    is_right = [NUMERIC.fullmatch(kind) is not None for kind in types]
+    can_be_cut = [CUTTABLE.search(kind) is not None for kind in types]
+    fitting = count_columns(names, rows, can_be_cut)
+    if fitting == len(names):
+        print_table(names, rows, is_right, can_be_cut=can_be_cut)
+    elif len(rows) <= RECORDS_MAX:
+        print_records(names, rows)
+    else:
+        cut = [row[:fitting] for row in rows]
+        print_table(names[:fitting], cut, is_right[:fitting], can_be_cut=can_be_cut[:fitting])
+        rest = ", ".join(names[fitting:])
+        say(shell, "warning", f"the terminal is too narrow for: {rest}; all: --format csv")
 
 
 def print_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -22,6 +22,7 @@ COLUMNS = (
     "last run",
 )
 RIGHT = frozenset({"rows", "open", "gaps", "lag"})
+CUTTABLE = frozenset({"stream", "last run"})
 
 
 def check_lag(statuses: Sequence[StreamStatus], max_lag: timedelta) -> None:
@@ -40,7 +41,12 @@ def print_statuses(
     statuses: Sequence[StreamStatus], now: datetime, max_lag: timedelta | None
 ) -> None:
     rows = [make_row(status, now, max_lag) for status in statuses]
-    print_table(COLUMNS, rows, [name in RIGHT for name in COLUMNS])
+    print_table(
+        COLUMNS,
+        rows,
+        [name in RIGHT for name in COLUMNS],
+        can_be_cut=[name in CUTTABLE for name in COLUMNS],
+    )
 
 
 def make_row(status: StreamStatus, now: datetime, max_lag: timedelta | None) -> tuple[Any, ...]:

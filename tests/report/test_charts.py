@@ -86,7 +86,8 @@ def test_a_drawing_says_each_day_and_has_neither_style_nor_script() -> None:
     assert root.attrib.keys() == {"viewBox", "role", "aria-label"}
     assert root.attrib["aria-label"] == 'a "title"'
     assert [title.text for title in root.iter("title")] == [
-        "Sun 01 Mar (not all known): 5.0\u202f% failed (95 % interval 2.2\u00a0–\u00a011.2\u202f%), 5 of 100",
+        "Sun 01 Mar (not all known): 5.0\u202f% failed "
+        "(95 % interval 2.2\u00a0–\u00a011.2\u202f%), 5 of 100",
         "Mon 02 Mar: nothing finished",
     ]
     assert {element.tag for element in root.iter()} <= {"svg", "g", "path", "line", "text", "title"}
