@@ -52,6 +52,7 @@ browser: .venv/ready .browser/ready ## the report in a real Chromium, which PyPI
 
 bench: .venv/ready ## measure
 	.venv/bin/python -m tests.bench
+	.venv/bin/python -m tests.bench.views
 
 test-tz: .venv/ready ## every test in another time zone
 	TZ=America/New_York .venv/bin/python -m pytest
