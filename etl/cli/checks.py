@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from etl.budget import Budget
-from etl.cli.opening import open_known
+from etl.cli.opening import open_known, read_key_id
 from etl.cli.progress import describe_clock
 from etl.cli.render import paint, print_table
 from etl.cli.shell import Shell, describe_error
 from etl.config import Config, resolve_token
 from etl.coverage import observe_order
-from etl.errors import EtlError, GapTooLarge, StoreError
+from etl.errors import ConfigError, EtlError, GapTooLarge, StoreError
 from etl.http import Client, open_client
 from etl.records import Gap, Page, SourceConfig, Stream
+from etl.redact import load_key, make_key_path
 from etl.sources import SOURCES, list_tables
 from etl.store.integrity import Finding, check_store, count_clear_secrets
 from etl.store.schema import SCHEMA_VERSION
@@ -125,9 +126,10 @@ def check_the_store(config: Config) -> list[Line]:
         with open_known(config.store) as connection:
             findings = check_store(connection, list_tables())
             clear = count_clear_secrets(connection, list_tables(), redacted)
+            key_id = read_key_id(connection)
     except EtlError as error:
         return [Line(str(path), describe_error(error), error)]
-    lines = [Line(str(path), describe_store(path, findings))]
+    lines = [Line(str(path), describe_store(path, findings)), *check_the_key(path, key_id)]
     for finding in findings:
         if finding.broken:
             text = f"{finding.promise}: broken by {finding.broken} rows"
@@ -136,6 +138,16 @@ def check_the_store(config: Config) -> list[Line]:
         text = f'{clear} secrets stand in it unredacted, from when payloads was "full"'
         lines.append(Line(str(path), text, is_warning=True))
     return lines
+
+
+def check_the_key(path: Path, key_id: str | None) -> list[Line]:
+    """What is wrong with the key of the fingerprints; nothing where it is the store's."""
+    try:
+        if key_id is not None:
+            load_key(path, key_id)
+    except ConfigError as error:
+        return [Line(str(make_key_path(path)), str(error), error)]
+    return []
 
 
 def describe_store(path: Path, findings: Sequence[Finding]) -> str:

@@ -157,7 +157,7 @@ def report(
                 shell,
                 "warning",
                 f"{result.source}: {quarantined} records could not be understood; see: "
-                'etl query "FROM etl.quarantine"',
+                "etl quarantine",
                 source=result.source,
             )
         say(shell, "info", describe_result(result), source=result.source)

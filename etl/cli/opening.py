@@ -22,7 +22,7 @@ def prepare_store(store: StoreConfig, budget: Budget) -> tuple[Opener, bytes]:
     """
     with open_writer(store.path, budget) as connection:
         ensure_schema(connection, list_tables(), store.path)
-        key = load_key(store.path, _read_meta(connection, "key_id"))
+        key = load_key(store.path, read_key_id(connection))
         connection.execute("BEGIN")
         _write_meta(connection, "key_id", make_key_id(key))
         _write_meta(connection, "timezone", store.timezone)
@@ -36,6 +36,11 @@ def prepare_store(store: StoreConfig, budget: Budget) -> tuple[Opener, bytes]:
             yield connection
 
     return open_store, key
+
+
+def read_key_id(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """By what the store knows the key of its fingerprints; None before the first sync."""
+    return _read_meta(connection, "key_id")
 
 
 def _read_meta(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:

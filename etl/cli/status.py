@@ -25,17 +25,21 @@ def command(
 ) -> None:
     """What is known of each stream, what is missing, and how far it is behind."""
     from etl.cli.opening import open_known_or_empty
-    from etl.cli.statuses import check_lag, print_statuses, to_json
+    from etl.cli.statuses import check_lag, print_drift, print_statuses, to_json
     from etl.config import load_config, select_sources
     from etl.status import read_status
+    from etl.store.drift import count_drift
 
     config = load_config(shell.config_file)
+    selected = select_sources(config, sources)
     now = shell.clock()
     with open_known_or_empty(config.store) as connection:
-        statuses = read_status(connection, select_sources(config, sources), now)
+        statuses = read_status(connection, selected, now)
+        drift = count_drift(connection, [source.name for source in selected])
     if is_json:
         click.echo(json.dumps([to_json(status) for status in statuses], indent=2))
     else:
         print_statuses(statuses, now, max_lag)
+        print_drift(drift)
     if max_lag is not None:
         check_lag(statuses, max_lag)

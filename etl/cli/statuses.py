@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import click
+
 from etl.cli.render import paint, print_table
 from etl.errors import LagExceeded
 from etl.status import LastRun, StreamStatus
@@ -47,6 +49,21 @@ def print_statuses(
         [name in RIGHT for name in COLUMNS],
         can_be_cut=[name in CUTTABLE for name in COLUMNS],
     )
+
+
+def print_drift(drift: Sequence[tuple[str, int, int]]) -> None:
+    """One line about unknown fields and values by source; nothing where there are none."""
+    if not drift:
+        return
+    seen = [
+        f"{source} {count_noun(fields, 'field')} and {count_noun(values, 'value')}"
+        for source, fields, values in drift
+    ]
+    click.echo(f'undocumented: {"; ".join(seen)}; see: etl query "FROM etl.drift"')
+
+
+def count_noun(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def make_row(status: StreamStatus, now: datetime, max_lag: timedelta | None) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """The account of what the APIs send and do not document: etl.drift."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 import duckdb
@@ -49,3 +50,19 @@ def write_drift(
             }
         )
     insert_json(connection, DRIFT, rows)
+
+
+def count_drift(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[str]
+) -> list[tuple[str, int, int]]:
+    """How many unknown fields and unknown values were seen of each source that has any."""
+    rows: list[tuple[str, int, int]] = connection.execute(
+        """
+        SELECT source, count(*) FILTER (value IS NULL), count(value)
+        FROM etl.drift
+        WHERE list_contains(?::VARCHAR[], source)
+        GROUP BY source ORDER BY source
+        """,
+        [list(sources)],
+    ).fetchall()
+    return rows

@@ -236,7 +236,7 @@ def _check_quarantine(loader: Loader, result: SourceResult) -> None:
         return
     error = QuarantineExceeded(
         f"{loader.config.name}: {quarantined} of {quarantined + stored} records could not "
-        'be understood; the others are stored, see: etl query "FROM etl.quarantine"'
+        "be understood; the others are stored, see: etl quarantine"
     )
     result.errors.append(error)
     for name, run in loader.runs.items():

@@ -243,8 +243,7 @@ def test_a_record_without_an_id_is_set_aside_and_the_others_stored(stage: Stage)
 
     assert (result.exit_code, result.stderr) == (
         0,
-        "etl: warning: interpreter: 1 records could not be understood; see: "
-        'etl query "FROM etl.quarantine"\n',
+        "etl: warning: interpreter: 1 records could not be understood; see: etl quarantine\n",
     )
     assert stage.list_ids() == ["exec0001", "exec0003"]
     assert stage.query("SELECT path, error FROM etl.quarantine") == [
@@ -275,7 +274,7 @@ def test_wrong_types_beyond_the_threshold_are_an_error_of_their_own(stage: Stage
     assert (result.exit_code, result.stderr) == (
         7,
         "etl: error: interpreter: 11 of 12 records could not be understood; the others are "
-        'stored, see: etl query "FROM etl.quarantine"\n',
+        "stored, see: etl quarantine\n",
     )
     assert stage.list_ids() == ["exec0020"]
 

@@ -35,6 +35,20 @@ def test_a_synced_stream_is_shown_with_coverage_lag_and_last_run(stage: Stage) -
     ]  # fmt: skip
 
 
+def test_what_an_api_does_not_document_is_one_line_of_the_status(stage: Stage) -> None:
+    records = [make_record(n, language="cobol", colour="red", size=[{"x": 1}]) for n in (1, 2)]
+    seen = stage.but(handler=RizaApi(records))
+    assert "undocumented" not in seen.run("status").output
+    seen.run("sync")
+
+    result = seen.run("status")
+
+    assert result.stdout.splitlines()[3:] == [
+        'undocumented: interpreter 2 fields and 1 value; see: etl query "FROM etl.drift"'
+    ]
+    assert result.stderr == ""
+
+
 def test_the_status_as_json_has_gaps_and_times(stage: Stage) -> None:
     """Two runs, each interrupted after the first page of its head."""
     stage.configure(CONFIG + "page_size = 2\n")
