@@ -137,8 +137,11 @@ def _aim(search: _Search, low: int, high: int | None, step: int) -> _Search:
     return _Search(search.limit, offset, size, 2 * step, low, high)
 
 
-def mark_place(rows: Rows) -> Position | None:
+def mark_place(rows: Rows, first: int = 0, here: Position | None = None) -> Position | None:
     """The position behind a page; None if no row has an id.
+
+    `here` is the position at which the page was found, `first` the row behind it. Rows that stand
+    before it by now may be new ones, which the walk has not read: it would go backwards from them.
 
     It is the last row whose time is not that of the end: rows of one time may change places
     between two requests, so those of the last time are all read again. A page that is mostly of
@@ -146,15 +149,15 @@ def mark_place(rows: Rows) -> Position | None:
     """
     places = rows.places
     last_time = next((place.time for place in reversed(places) if place.time is not None), None)
-    named = [n for n, place in enumerate(places) if place.id is not None]
+    named = [n for n, place in enumerate(places) if place.id is not None and n >= first - 1]
     apart = [n for n, place in enumerate(places) if place.time not in (None, last_time)]
     before = [n for n in named if apart and n <= apart[-1]]
     if before and before[-1] >= len(places) // 2:
         named = before
     if not named:
         return None
-    anchors = [places[n].id or "" for n in reversed(named[-ANCHORS_MAX:])]
-    return Position(rows.offset + named[-1], tuple(anchors))
+    anchors = [places[n].id or "" for n in reversed(named)] + list(here.anchors if here else ())
+    return Position(rows.offset + named[-1], tuple(dict.fromkeys(anchors))[:ANCHORS_MAX])
 
 
 def find_place(read: Read, here: Position, limit: int) -> tuple[Rows, int] | None:

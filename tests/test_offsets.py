@@ -170,12 +170,12 @@ def test_a_list_that_moves_while_it_is_searched_gives_no_page_behind_the_start(s
 
 def walk(listed: MovingList, limit: int) -> list[str]:
     """The ids of all rows, in the order in which they were read."""
-    rows, first, names = listed.read(0, limit), 0, []
+    rows, first, here, names = listed.read(0, limit), 0, None, []
     while True:
         names += [place.id or "" for place in rows.places[first:]]
         if not rows.has_more:
             return names
-        here = mark_place(rows)
+        here = mark_place(rows, first, here)
         assert here is not None
         found = find_place(listed.read, here, limit)
         assert found is not None
@@ -246,17 +246,35 @@ def test_rows_that_come_and_go_leave_no_hole(order: Order, seed: int) -> None:
         chance.shuffle(places)
     steady |= {place.id for place in places}
     listed = MovingList(places, move)
-    rows, first, names = listed.read(0, 8), 0, set()
+    rows, first, here, names = listed.read(0, 8), 0, None, set()
     while True:
         names |= {place.id for place in rows.places[first:]}
         if not rows.has_more:
             break
-        here = mark_place(rows)
+        here = mark_place(rows, first, here)
         assert here is not None
         found = find_place(listed.read, here, 8)
         rows, first = found or (listed.read(0, 8), 0)
 
     assert steady <= names, f"seed {seed}"
+
+
+def test_a_walk_does_not_go_back_to_rows_that_came_before_its_place() -> None:
+    """They are not read, and in a list of which nothing is known they would look like its order."""
+    places = [Place("one", at(0)), Place("two", at(0)), Place("three", at(0)), Place("four", at(0))]
+    listed = MovingList(places)
+    here = mark_place(listed.read(0, 4))
+    assert here is not None
+    listed.places[:0] = [Place("newest", at(2)), Place("newer", at(1)), Place("new", at(1))]
+    listed.places.append(Place("zero", at(-1)))
+
+    rows, first = find_place(listed.read, here, 4) or (None, 0)
+    assert rows is not None
+    following = mark_place(rows, first, here)
+
+    assert following is not None
+    assert set(following.anchors) <= {"one", "two", "three", "four"}
+    assert listed.places[following.offset].id == following.anchors[0]
 
 
 def test_a_position_is_found_again_pages_away_in_either_direction() -> None:

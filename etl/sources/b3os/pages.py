@@ -96,10 +96,11 @@ def fetch_page(
     read = partial(_fetch_list, client, config, stream)
     if position is None:
         return _make_page(client, config, stream, find_start(read, gap, limit), 0)
-    found = find_place(read, _decode_position(position), limit)
+    here = _decode_position(position)
+    found = find_place(read, here, limit)
     if found is None:
         raise PositionLost(f"{client.source}/{stream.name}: nothing is where it was at {position}")
-    return _make_page(client, config, stream, *found)
+    return _make_page(client, config, stream, *found, here)
 
 
 def _fetch_list(
@@ -198,14 +199,19 @@ def _read_status(code: int | None) -> int:
 
 
 def _make_page(
-    client: Client, config: SourceConfig, stream: Stream, rows: Rows, first: int
+    client: Client,
+    config: SourceConfig,
+    stream: Stream,
+    rows: Rows,
+    first: int,
+    here: Position | None = None,
 ) -> Page:
-    """The records of an answer from row `first` on."""
+    """The records of an answer from row `first` on, which stands behind `here`."""
     raws = rows.raws[first:]
     if config.options.events and stream.table is EXECUTIONS:
         ids = [place.id for place in rows.places[first:]]
         raws = [_add_events(client, config, *named) for named in zip(raws, ids, strict=True)]
-    following = mark_place(rows) if rows.has_more else None
+    following = mark_place(rows, first, here) if rows.has_more else None
     if rows.has_more and following is None:
         raise SourceError(f"{client.source}/{stream.name}: a whole page of records without an id")
     return _build_page(stream, raws, following, rows.served_at)
