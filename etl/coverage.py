@@ -79,10 +79,17 @@ def plan_gaps(
     """
     if is_full or not ledger:
         return find_gaps((), since, now)
+    again = find_reread(ledger, now, lookback, oldest_open)
+    settled = subtract(ledger, Interval(again.since, again.until + TICK))
+    return find_gaps(settled, since, again.until)
+
+
+def find_reread(
+    ledger: Ledger, now: datetime, lookback: timedelta, oldest_open: datetime | None = None
+) -> Interval:
+    """What a pass cannot rely on, up to now, of a ledger that is not empty."""
     top = ledger[-1].until
-    reread_from = min(top - lookback, oldest_open or top)
-    settled = subtract(ledger, Interval(reread_from, max(now, top) + TICK))
-    return find_gaps(settled, since, max(now, top))
+    return Interval(min(top - lookback, oldest_open or top), max(now, top))
 
 
 @dataclass(frozen=True, slots=True)

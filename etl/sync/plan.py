@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from etl.coverage import Interval, find_gaps, plan_gaps
+from etl.coverage import Interval, find_gaps, find_reread, plan_gaps
 from etl.records import EPOCH, Gap, SourceConfig, Stream, from_epoch_us
 from etl.store.read import (
     OpenRecords,
@@ -26,8 +26,9 @@ LOOKBACK_MAX = timedelta(days=60)
 class StreamPlan:
     """The gaps of one stream, newest first, and what was known when they were found.
 
-    `reread` is the newest of the planned intervals: part of it stands in the ledger, but no longer
-    counts as soon as anything newer does. `open_ids` are old records that will still change, to be
+    `reread` is what is read again, whether or not it is walked (a later `since` may leave some of
+    it out): part of it stands in the ledger, but no longer counts as soon as anything newer does.
+    `open_ids` are old records that will still change, to be
     read again by id.
     """
 
@@ -77,7 +78,12 @@ def _plan_stream(
         edge = state.ledger[-1].until - lookback
         still_open = read_open(connection, config.name, stream, edge)
     intervals = plan_gaps(state.ledger, since, now, lookback, still_open.since, is_full)
-    reread = intervals[0] if state.ledger and intervals else None
+    reread = None
+    if state.ledger and intervals:
+        again = find_reread(state.ledger, now, lookback, still_open.since)
+        # Not what was pruned: that stays covered, and is not walked.
+        known_from = max(again.since, state.pruned_before or EPOCH)
+        reread = Interval(min(intervals[0].since, known_from), intervals[0].until)
     if order == "unordered" and not stream.is_windowed and intervals:
         # Where nothing is known of the order, only the whole list tells what any part of it holds.
         intervals = find_gaps((), since, intervals[0].until)

@@ -48,6 +48,25 @@ def test_a_since_that_moves_down_opens_a_gap_below(bench: Bench, account: Accoun
     assert bench.ledger() == (Interval(hour(2), hour(10)),)
 
 
+def test_a_later_since_for_one_pass_does_not_hide_what_came_late_below(
+    bench: Bench, account: Account
+) -> None:
+    """That pass does not look back below its `since`, so what it leaves out is known no more."""
+    account.records.insert(0, make_execution("e10", 9 * 60 + 58))
+    bench.configs = [make_config(page_size=1)]
+    bench.sync_well()
+    account.records.insert(1, make_execution("late", 9 * 60 + 55))
+    bench.now = hour(12)
+    bench.configs = [make_config(page_size=1, since=hour(11))]
+    bench.sync_well()
+
+    bench.configs = [make_config(page_size=1)]
+    bench.sync_well()
+
+    assert "late" in bench.list_ids()
+    assert bench.ledger() == (Interval(EPOCH, hour(12)),)
+
+
 def test_refused_credentials_end_a_source_and_not_the_next(bench: Bench, account: Account) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "locked":
