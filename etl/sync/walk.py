@@ -157,7 +157,7 @@ def walk_gap(
             return
         if following.is_order_broken and not stream.is_windowed:
             yield Step(stream, page, following, is_reset=True)
-            since = walker.config.since or gap.since
+            since = walker.config.since or EPOCH
             whole = Gap(since, max(gap.until, newest or gap.until), order="unordered")
             trail = Trail(start_walk(whole))
             continue

@@ -190,6 +190,20 @@ def test_an_order_that_breaks_midway_makes_everything_be_read(
     assert len(account.asked) == 5
 
 
+def test_an_order_that_breaks_at_the_head_does_not_forget_what_was_read_below(
+    bench: Bench, account: Account
+) -> None:
+    """All of the list is read again, so all of it is known."""
+    bench.sync_well()
+    account.records[:0] = [make_execution("new", 60 * 10.5), make_execution("odd", 60 * 10.7)]
+
+    bench.now = hour(11)
+    bench.sync_well()
+
+    assert bench.list_ids() == [*NINE, "new", "odd"]
+    assert bench.ledger() == (Interval(EPOCH, hour(11)),)
+
+
 def test_a_list_without_order_claims_nothing_before_its_end(account: Account) -> None:
     account.records = account.records[::2] + account.records[1::2]
     with open_bench(transport=account.transport, now=hour(10)) as bench:
