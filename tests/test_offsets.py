@@ -62,9 +62,6 @@ def is_start(rows: Rows, listed: MovingList, gap: Gap) -> bool:
     return not in_gap or rows.offset <= in_gap[0]
 
 
-# -- where a gap begins
-
-
 @pytest.mark.parametrize("order", [None, "unordered"])
 def test_a_list_of_unknown_order_is_read_from_its_head(order: Order | None) -> None:
     listed = MovingList(make_places(1_000))
@@ -163,9 +160,6 @@ def test_a_list_that_moves_while_it_is_searched_gives_no_page_behind_the_start(s
     rows = find_start(listed.read, gap, chance.choice((4, 10)))
 
     assert is_start(rows, listed, gap), f"seed {seed}"
-
-
-# -- where a walk stands
 
 
 def walk(listed: MovingList, limit: int) -> list[str]:
