@@ -151,6 +151,8 @@ def report(
     for result in results:
         for error in unique_errors(result.errors):
             fail(shell, error, source=result.source)
+        for warning in result.warnings:
+            say(shell, "warning", warning, source=result.source)
         quarantined = sum(run.rows_quarantined for run in result.runs)
         if quarantined and not any(error.exit_code == 7 for error in result.errors):
             say(
@@ -193,6 +195,7 @@ def build_summary(results: Sequence[SourceResult], exit_code: int) -> dict[str, 
                 "exit_code": min((e.exit_code for e in result.errors), default=0),
                 "is_stopped": result.is_stopped,
                 "errors": [describe_error(error) for error in unique_errors(result.errors)],
+                "warnings": result.warnings,
                 "streams": [_to_json(asdict(run)) for run in result.runs],
             }
             for result in results

@@ -20,10 +20,11 @@ COLUMNS = (
     "known until",
     "gaps",
     "lag",
+    "lookback",
     "payloads",
     "last run",
 )
-RIGHT = frozenset({"rows", "open", "gaps", "lag"})
+RIGHT = frozenset({"rows", "open", "gaps", "lag", "lookback"})
 CUTTABLE = frozenset({"stream", "last run"})
 
 
@@ -81,6 +82,7 @@ def make_row(status: StreamStatus, now: datetime, max_lag: timedelta | None) -> 
             "" if status.lag is None else format_lag(status.lag),
             "bad" if is_behind else "plain",
         ),
+        format_duration(status.lookback),
         paint(status.payloads, "bad" if status.payloads == "full" else "plain"),
         describe_run(status.last_run, now),
     )

@@ -74,7 +74,7 @@ class Batch:
     `released` are quarantined records, by stream and fingerprint, that are understood by now. By
     stream: `runs` as they stand and as last `written`, `lookbacks_s`, the overlap in force, and
     `known`, the newest interval of the ledger when the run began. New rows before `pruned` are left
-    out.
+    out. `late_from`, filled by each commit: the oldest new row of the run that was within `known`.
     """
 
     source: str
@@ -90,6 +90,7 @@ class Batch:
     lookbacks_s: Mapping[str, float] = field(default_factory=dict)
     known: Mapping[str, Interval] = field(default_factory=dict)
     pruned: Mapping[str, datetime] = field(default_factory=dict)
+    late_from: dict[str, datetime] = field(default_factory=dict)
 
 
 def count_rows(batch: Batch) -> int:
@@ -126,6 +127,7 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -
             drift.update(fate.drift)
             if fate.late_from is not None:
                 late_from[stream] = fate.late_from
+                batch.late_from[stream] = min(fate.late_from, batch.late_from.get(stream, now))
     for stream, gained_s in _write_walks(connection, batch).items():
         runs[stream] = replace(runs[stream], covered_s=runs[stream].covered_s + gained_s)
     _write_streams(connection, batch, late_from, now)

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from etl.sync.load import BatchLimits, Loader, commit, commit_if_due, load_step
 from etl.sync.plan import StreamPlan, plan_streams
 from etl.sync.pump import Ended, Event, Job, run_threads
 from etl.sync.walk import PageLimit, Step, Walker, walk_stream
+from etl.wording import format_duration
 
 QUARANTINE_SHARE_MAX = 0.01
 QUARANTINE_LEAST = 10
@@ -59,12 +60,16 @@ class Extent:
 
 @dataclass(slots=True)
 class SourceResult:
-    """What became of one source: its run rows, what failed, and whether it was stopped early."""
+    """What became of one source: its run rows, what failed, and whether it was stopped early.
+
+    `warnings` are lines on what is stored, but shows that something else may not be.
+    """
 
     source: str
     runs: tuple[RunRow, ...] = ()
     errors: list[EtlError] = field(default_factory=list)
     is_stopped: bool = False
+    warnings: list[str] = field(default_factory=list)
 
 
 def sync_sources(
@@ -121,6 +126,7 @@ def sync_source(
         if unfinished[plan.stream.name] > 0:
             _handle(Ended(plan.stream, BudgetEnded()), loader, result, around)
     _finish(loader, result, traffic, around.clock())
+    result.warnings = list_warnings(plans, loader.batch.late_from, config.name, around.clock())
     return result
 
 
@@ -156,6 +162,23 @@ def start_loader(
         runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now) for p in plans},
         rereads={plan.stream.name: plan.reread for plan in plans if plan.reread},
     )
+
+
+def list_warnings(
+    plans: Sequence[StreamPlan], late_from: Mapping[str, datetime], source: str, now: datetime
+) -> list[str]:
+    """A line for each stream in which a record came later than the lookback would have seen."""
+    lines = []
+    for plan in plans:
+        late, known = late_from.get(plan.stream.name), plan.newest_known
+        if late is None or known is None or late >= known.until - plan.lookback:
+            continue
+        lines.append(
+            f"{source}/{plan.stream.name}: a record appeared {format_duration(now - late)} after "
+            f"its time, which the lookback of {format_duration(plan.lookback)} would have missed; "
+            "the next runs look back as far, but run once with --full: others may be missing"
+        )
+    return lines
 
 
 def _make_jobs(walker: Walker, plan: StreamPlan, traffic: dict[str, Traffic]) -> list[Job]:

@@ -19,7 +19,7 @@ def test_a_stream_that_was_never_synced_is_shown_without_making_a_store(bare: St
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert read_cells(result.stdout.splitlines()[2]) == [
-        "interpreter", "executions", "0", "0", "nothing", "0", "redacted", "never",
+        "interpreter", "executions", "0", "0", "nothing", "0", "10min", "redacted", "never",
     ]  # fmt: skip
     assert not bare.store.exists()
 
@@ -31,7 +31,7 @@ def test_a_synced_stream_is_shown_with_coverage_lag_and_last_run(stage: Stage) -
 
     assert read_cells(result.stdout.splitlines()[2]) == [
         "interpreter", "executions", "3", "0", "the beginning", "2026-01-02 00:00:00", "0",
-        "1h 30min", "redacted", "done 1h 30min ago, 3 new",
+        "1h 30min", "10min", "redacted", "done 1h 30min ago, 3 new",
     ]  # fmt: skip
 
 

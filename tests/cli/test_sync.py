@@ -57,6 +57,20 @@ def test_the_result_as_json_has_a_row_per_stream(stage: Stage) -> None:
     assert stream["ended_at"] == "2026-01-02T00:00:00+00:00"
 
 
+def test_a_record_that_the_lookback_would_have_missed_is_worth_a_warning(stage: Stage) -> None:
+    stage.run("sync")
+    late = stage.but(handler=RizaApi([make_record(number) for number in (1, 2, 3, 1_000)]))
+
+    result = late.run("sync")
+
+    assert (result.exit_code, stage.list_ids()[-1]) == (0, "exec1000")
+    assert result.stderr.startswith(
+        "etl: warning: interpreter/executions: a record appeared 7h 20min after its time, which "
+        "the lookback of 10min would have missed; "
+    )
+    assert late.run("sync").stderr == ""
+
+
 def test_a_second_sync_changes_nothing(stage: Stage) -> None:
     stage.run("sync")
     before = stage.query(
