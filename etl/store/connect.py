@@ -9,6 +9,7 @@ import duckdb
 
 from etl.budget import Budget, BudgetEnded, start_budget
 from etl.errors import StoreError
+from etl.store.turns import claim_turn, may_begin, open_folder
 
 STORAGE_VERSION = "v1.5.0"
 LOCK_WAIT_S = 60.0
@@ -43,7 +44,10 @@ def open_writer(
     """
     with explain_errors(path):
         _create_missing(path)
-        connection = wait_for(lambda: _connect_writer(path), path, budget, wait_s)
+        with open_folder(path) as folder:
+            connection = wait_for(
+                lambda: _connect_writer(path), path, budget, wait_s, lambda: claim_turn(folder)
+            )
         try:
             yield connection
         finally:
@@ -55,14 +59,13 @@ def open_reader(
     path: Path, budget: Budget | None = None, wait_s: float = LOCK_WAIT_S
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection; waits while a batch is being committed. Raises StoreError."""
+    budget = budget or start_budget(None)
     with explain_errors(path):
         if not check_file(path):
             raise StoreError(f"{path}: there is no store yet; run: etl sync")
+        _let_writers_in(path, budget, wait_s)
         connection = wait_for(
-            lambda: configure(duckdb.connect(str(path), read_only=True)),
-            path,
-            budget or start_budget(None),
-            wait_s,
+            lambda: configure(duckdb.connect(str(path), read_only=True)), path, budget, wait_s
         )
         try:
             yield connection
@@ -136,12 +139,26 @@ def configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnectio
     return connection
 
 
+def _let_writers_in(path: Path, budget: Budget, wait_s: float) -> None:
+    """Wait while a writer waits, but not for ever: it may be stopped, or wait for somebody else."""
+    waited_s = 0.0
+    with open_folder(path) as folder:
+        while not may_begin(folder) and waited_s < wait_s:
+            budget.pause(LOCK_RETRY_S)
+            waited_s += LOCK_RETRY_S
+
+
 def wait_for(
-    connect: Callable[[], duckdb.DuckDBPyConnection], path: Path, budget: Budget, wait_s: float
+    connect: Callable[[], duckdb.DuckDBPyConnection],
+    path: Path,
+    budget: Budget,
+    wait_s: float,
+    on_conflict: Callable[[], object] = lambda: None,
 ) -> duckdb.DuckDBPyConnection:
     """Connect, waiting for whoever holds the file: up to `wait_s`, and the budget with a grace.
 
-    Raises StoreError; BudgetEnded where it was a request to stop that ended the wait.
+    `on_conflict` is called each time that the file is held. Raises StoreError; BudgetEnded where it
+    was a request to stop that ended the wait.
     """
     waited_s = 0.0
     while True:
@@ -155,6 +172,7 @@ def wait_for(
                 if budget.stop.is_set():
                     raise BudgetEnded("asked to stop while the store was locked") from error
                 raise StoreError(_describe_holder(path, error)) from error
+        on_conflict()
         budget.pause(LOCK_RETRY_S)
         waited_s += LOCK_RETRY_S
 

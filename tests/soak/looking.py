@@ -16,16 +16,19 @@ from etl.demo.history_riza import RizaHistory
 from etl.store.connect import open_reader
 
 PERIOD_S = 0.1
-TAIL_ROWS = 3_000
+TAIL_ROWS = 500
+EDGE = "INTERVAL 10 DAY"
+"""Above the lower end of the ledger, where the last commits were: looking at all takes long."""
 
 ROWS_SQL = """
 SELECT count(*), (SELECT coalesce(sum(rows_new), 0) FROM etl.runs) FROM riza.executions
 """
-LEDGER_SQL = """
-SELECT epoch_us(c.since), epoch_us(c.until), count(e.id)
-FROM etl.coverage AS c
-LEFT JOIN riza.executions AS e ON e.started_at >= c.since AND e.started_at < c.until
-GROUP BY ALL
+LEDGER_SQL = f"""
+SELECT epoch_us(since), epoch_us(least(until, since + {EDGE})), (
+    SELECT count(*) FROM riza.executions
+    WHERE started_at >= since AND started_at < least(until, since + {EDGE})
+)
+FROM etl.coverage
 """
 ORPHANS_SQL = f"""
 WITH tail AS (
@@ -36,7 +39,10 @@ WITH tail AS (
     SELECT * FROM (SELECT execution_id FROM riza.files ORDER BY rowid DESC LIMIT {TAIL_ROWS})
 )
 
-SELECT count(*) FROM tail ANTI JOIN riza.executions AS e ON e.id = tail.execution_id
+SELECT count(*) FROM tail ANTI JOIN (
+    SELECT id FROM riza.executions
+    WHERE started_at <= (SELECT min(started_at) FROM riza.executions) + {EDGE}
+) AS e ON e.id = tail.execution_id
 """
 
 
