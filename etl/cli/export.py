@@ -1,14 +1,12 @@
 """`etl export DIR`: Parquet for BI tools, rewritten where rows changed."""
 
-from pathlib import Path
-
 import click
 
 from etl.cli.shell import Shell, pass_shell, say, shared_options
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.argument("target", metavar="DIR|URL")
 @click.option(
     "-t",
     "--table",
@@ -30,20 +28,21 @@ from etl.cli.shell import Shell, pass_shell, say, shared_options
 @shared_options
 @pass_shell
 def command(
-    shell: Shell, directory: Path, names: tuple[str, ...], format_name: str, is_full: bool
+    shell: Shell, target: str, names: tuple[str, ...], format_name: str, is_full: bool
 ) -> None:
     """Write tables and views as files, partitioned by source and day.
 
-    Only partitions whose rows changed since the last export are written again.
+    Only partitions whose rows changed since the last export are written again. URL: an object
+    store, such as s3://bucket/history, by way of DuckDB's httpfs and its secrets.
     """
     from etl.cli.opening import open_known
     from etl.config import load_store
-    from etl.export import export_relation
+    from etl.export.relations import export_relation
 
     store = load_store(shell.config_file)
     with open_known(store) as connection:
         for name in names:
-            done = export_relation(connection, name, directory, format_name, is_full)
+            done = export_relation(connection, name, target, format_name, is_full)
             say(
                 shell,
                 "info",
