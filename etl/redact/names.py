@@ -184,7 +184,7 @@ def classify_field(path: str) -> Secrecy:
     segments = _SEGMENTS.split(path)
     if any(not _ENVIRONMENT_WORDS.isdisjoint(split_words(segment)) for segment in segments):
         return Secrecy.SECRET
-    found = {classify_name(segment) for segment in segments}
+    found = {classify_name(name) for name in (path, *segments)}
     if Secrecy.SECRET in found:
         return Secrecy.SECRET
     return Secrecy.UNLESS_NUMBER if Secrecy.UNLESS_NUMBER in found else Secrecy.PLAIN

@@ -31,10 +31,11 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 DOCUMENT_STARTS = frozenset("{[( \t\r\n")
-begins_document = re.compile(r"\s*[{\[(]\s*[\"'{\[(]").match
+_SCALAR = r"(?:true|false|null|-?\d[\d.eE+-]*+)\s*,"
+begins_document = re.compile(rf"\s*[{{\[(]\s*(?:[\"'{{\[(]|{_SCALAR})").match
 """How JSON and what Python prints of a dictionary begin, and lines of a log do not."""
 
-_begins_json = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{\"])").match
+_begins_json = re.compile(rf"\s*(?:\{{\s*\"|\[\s*(?:[\[{{\"]|{_SCALAR}))").match
 _NUMBER = re.compile(r"-?\d[\d.eE+-]*|NaN|-?Infinity")
 _LABEL_KEYS = frozenset({"name", "key", "header", "field", "variable"})
 _VALUE_KEYS = frozenset({"value", "val", "values"})

@@ -103,6 +103,8 @@ def test_unknown_fields_are_judged_by_their_whole_path() -> None:
 def test_json_in_a_text_is_recognised_by_how_it_begins() -> None:
     assert looks_like_json(' \n{"password": 1}')
     assert looks_like_json('[{"token": 1}]')
+    assert looks_like_json('[ null, -1.5e3, {"token": 1}]')
+    assert looks_like_json('[7, {"token": 1}]')
     assert not looks_like_json("[07:12] INFO token: 1")
     assert not looks_like_json("{password: 1}")
     assert not looks_like_json('{"price": 1}')
