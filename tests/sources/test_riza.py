@@ -1,18 +1,15 @@
 """The Riza source: pages, positions and anchors, and records that are not as documented."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from etl.errors import CredentialsError, PositionLost, RequestRefused, SourceError
-from etl.http import Client, open_client
-from etl.records import EPOCH, Gap, Mark, Order, Page, SourceConfig, Stream
+from etl.http import open_client
+from etl.records import EPOCH, Gap, Mark, Order, Stream
 from etl.sources import riza
 from tests.budgets import RecordingBudget
 from tests.sources.riza_account import (
@@ -24,47 +21,15 @@ from tests.sources.riza_account import (
     make_execution,
     make_history,
 )
-
-PAGES = Path(__file__).parent.parent / "pages" / "riza"
-ALL = Gap(EPOCH, NOON + timedelta(days=1))
-[STREAM] = riza.list_streams(None)  # type: ignore[arg-type]
-
-
-def read_page(name: str) -> Any:
-    return json.loads((PAGES / name).read_text())
-
-
-def make_config(page_size: int = 100) -> SourceConfig:
-    return SourceConfig("prod", "riza", "http://riza", "TOKEN", "t", page_size=page_size)
-
-
-@contextmanager
-def client_of(account: Account) -> Iterator[Client]:
-    with open_client(
-        "prod", "http://riza", "t0ken", RecordingBudget(), transport=account.transport
-    ) as client:
-        yield client
-
-
-def fetch(
-    account: Account, position: str | None = None, gap: Gap = ALL, page_size: int = 100
-) -> Page:
-    with client_of(account) as client:
-        return riza.fetch_page(client, make_config(page_size), STREAM, gap, position)
-
-
-def walk(account: Account, page_size: int, gap: Gap = ALL) -> list[str]:
-    """The ids of all pages of a walk, as they came."""
-    ids = []
-    position = None
-    with client_of(account) as client:
-        for _ in range(50):
-            page = riza.fetch_page(client, make_config(page_size), STREAM, gap, position)
-            ids += [mark.id for mark in page.marks]
-            position = page.next
-            if position is None:
-                return ids
-    raise AssertionError("the list has no end")
+from tests.sources.riza_lab import (
+    ALL,
+    STREAM,
+    client_of,
+    fetch,
+    make_config,
+    read_page,
+    walk,
+)
 
 
 def test_the_account_is_one_list_of_unknown_order() -> None:
@@ -215,71 +180,6 @@ def test_a_forgotten_anchor_leads_to_the_next_and_then_to_the_head(
     assert list_ids(behind.records) == (["e6", "e4"] if is_down else ["e4", "e6"])
     assert list_ids(head.records) == (["e9", "e8"] if is_down else ["e1", "e2"])
     assert account.asked == [f"after {near}", f"after {far}"] * 2 + ["head"]
-
-
-def test_a_listed_execution_without_details_is_completed() -> None:
-    listed = read_page("list.json")["data"][3]
-    whole = read_page("retrieve.json")
-    account = Account([make_execution("e1"), listed], whole={listed["id"]: whole})
-
-    page = fetch(account)
-
-    assert account.asked == ["head", f"get {listed['id']}"]
-    assert page.records[1].details.request.code == "<?php echo 1;"
-    assert page.marks[1].time == page.records[1].started_at
-
-
-def test_what_the_list_says_of_an_execution_stands() -> None:
-    """A copy under another id or time would be stored beside the listed one."""
-    listed = make_execution("e1", 1, details=None)
-    account = Account([listed], whole={"e1": make_execution("other", 2) | {"new": 1}})
-
-    page = fetch(account)
-
-    [record] = page.records
-    assert (record.id, record.started_at) == ("e1", NOON + timedelta(minutes=1))
-    assert record.details.request.code == "print('other')"
-    assert page.extras == {0: b'{"new":1}'}
-
-
-def test_details_that_cannot_be_understood_are_set_aside() -> None:
-    listed = make_execution("e1", details=None)
-    account = Account([listed], whole={"e1": make_execution("e1", duration="long")})
-
-    page = fetch(account)
-
-    assert list_ids(page.records) == ["e1"]
-    assert [(broken.path, broken.error) for broken in page.broken] == [
-        ("$.duration", "Expected `int | null`, got `str`")
-    ]
-
-
-def test_an_execution_that_is_gone_when_its_details_are_asked_for_stays_without() -> None:
-    account = Account([make_execution("e1", details=None)])
-
-    page = fetch(account)
-
-    assert list_ids(page.records) == ["e1"]
-    assert account.asked == ["head", "get e1"]
-
-
-def test_a_server_that_knows_no_execution_by_id_is_not_asked_for_ever() -> None:
-    account = Account([make_execution(f"e{n}", details=None) for n in range(9)])
-
-    fetch(account)
-
-    assert account.asked == ["head", "get e0", "get e1", "get e2"]
-
-
-def test_one_execution_found_by_id_is_reason_to_ask_for_all() -> None:
-    """Those that were deleted meanwhile may be many."""
-    records = [make_execution(f"e{n}", details=None) for n in range(9)]
-    account = Account(records, whole={"e0": make_execution("e0"), "e8": make_execution("e8")})
-
-    page = fetch(account)
-
-    assert account.asked == ["head", *(f"get e{n}" for n in range(9))]
-    assert page.records[8].details.request.code == "print('e8')"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from etl.decode import Decoded, absent, decode_records, read_json
 from etl.errors import (
     ConfigError,
     CredentialsError,
+    GapTooLarge,
     PositionLost,
     RequestRefused,
     SourceError,
@@ -250,6 +251,9 @@ def _add_events(client: Client, config: SourceConfig, raw: Raw, record_id: str |
         if error.status not in GONE_STATUSES:
             raise
         return raw
+    except GapTooLarge as error:
+        # A smaller page of the list would not help.
+        raise SourceError(str(error)) from error
     return _join_events(raw, events)
 
 

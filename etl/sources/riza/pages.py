@@ -14,9 +14,9 @@ from etl.decode import (
     read_leniently,
     set_list_aside,
 )
-from etl.errors import PositionLost, RequestRefused, SourceError
-from etl.http import Answer, Client, fetch
-from etl.records import Gap, Mark, Page, SourceConfig, Stream
+from etl.errors import GapTooLarge, PositionLost, RequestRefused, SourceError
+from etl.http import GIVEN_UP, Answer, Client, fetch
+from etl.records import Broken, Gap, Mark, Page, SourceConfig, Stream
 from etl.sources.riza.records import Execution
 from etl.sources.riza.tables import EXECUTIONS
 
@@ -215,8 +215,9 @@ def _complete(client: Client, gap: Gap, decoded: Decoded[Execution]) -> Decoded[
 def _find_whole(client: Client, listed: Execution) -> Decoded[Execution]:
     """An execution as its own address shows it, at its place in the list.
 
-    As it was listed, if it is not there (any more) or its details cannot be understood. A server
-    that lists executions and knows none of them by id is not asked for ever.
+    As it was listed, if it is not there (any more) or its details cannot be shown or understood. A
+    server that lists executions and knows none of them by id is not asked for ever. Raises
+    SourceError.
     """
     as_listed = Decoded([listed], {}, ())
     misses = client.learned.get(MISSES, 0)
@@ -227,6 +228,12 @@ def _find_whole(client: Client, listed: Execution) -> Decoded[Execution]:
     except PositionLost:
         client.learned[MISSES] = misses + 1
         return as_listed
+    except GapTooLarge as error:
+        # One that the server cannot show must not stop the others. Two in a row: it may be down.
+        if client.learned[GIVEN_UP] > 1:
+            raise SourceError(str(error)) from error
+        raw = msgspec.json.encode(listed)
+        return replace(as_listed, broken=[Broken(raw, "$.details", str(error))])
     client.learned[HITS] = 1
     if not found.records:
         return replace(as_listed, broken=found.broken)
