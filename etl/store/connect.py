@@ -216,7 +216,8 @@ def explain(path: Path, error: duckdb.Error) -> str | None:
         return f"{path}: written by a newer DuckDB than this one ({message}); upgrade duckdb"
     if any(word in lowered for word in DAMAGE):
         return f"{path}: the store is damaged ({message}); restore it from a copy"
-    if isinstance(error, FILE_ERRORS) or "failed to commit: could not" in lowered:
+    is_unwritten = "failed to commit" in lowered and "could not" in lowered
+    if isinstance(error, FILE_ERRORS) or is_unwritten:
         return f"{path}: {message}"
     return None
 
