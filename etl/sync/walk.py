@@ -6,7 +6,7 @@ a position is only good within this walk.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ from etl.coverage import (
     start_walk,
 )
 from etl.errors import CredentialsError, GapTooLarge, PositionLost, SourceError
-from etl.http import Client
+from etl.http import GIVEN_UP, Client
 from etl.records import EPOCH, Gap, Mark, Page, SourceConfig, Stream
 from etl.sources import Source
 
@@ -109,17 +109,27 @@ def walk_stream(
 def _walk_gaps(
     walker: Walker, stream: Stream, gaps: tuple[Gap, ...], open_ids: tuple[str, ...]
 ) -> Iterator[Step]:
+    failure = None
     for number, gap in enumerate(gaps):
         for step in walk_gap(walker, stream, gap, gaps[0].until):
             yield step
         if number == 0:
-            yield from refresh(walker, stream, open_ids)
+            failure = yield from refresh(walker, stream, open_ids)
         if step.progress.gap.order == "unordered" and not stream.is_windowed:
-            return
+            break
+    if failure is not None:
+        raise failure
 
 
-def refresh(walker: Walker, stream: Stream, ids: tuple[str, ...]) -> Iterator[Step]:
-    """Read single records again; they make nothing known of the list."""
+def refresh(
+    walker: Walker, stream: Stream, ids: tuple[str, ...]
+) -> Generator[Step, None, GapTooLarge | None]:
+    """Read single records again; they make nothing known of the list.
+
+    Returns the failure of one that the server cannot show: it must not stop the others. Raises
+    SourceError for two in a row, when the server may be down.
+    """
+    failure = None
     for record_id in ids:
         if walker.budget.is_over():
             raise BudgetEnded("the time budget is used up")
@@ -128,8 +138,13 @@ def refresh(walker: Walker, stream: Stream, ids: tuple[str, ...]) -> Iterator[St
             page = walker.source.fetch_record(walker.client, walker.config, stream, record_id)
         except PositionLost:
             yield Step(stream, Page([], [], None), nothing, gone=record_id)
+        except GapTooLarge as error:
+            if walker.client.learned.get(GIVEN_UP, 0) > 1:
+                raise
+            failure = error
         else:
             yield Step(stream, page, nothing)
+    return failure
 
 
 def walk_gap(

@@ -230,7 +230,7 @@ def _find_whole(client: Client, listed: Execution) -> Decoded[Execution]:
         return as_listed
     except GapTooLarge as error:
         # One that the server cannot show must not stop the others. Two in a row: it may be down.
-        if client.learned[GIVEN_UP] > 1:
+        if client.learned.get(GIVEN_UP, 0) > 1:
             raise SourceError(str(error)) from error
         raw = msgspec.json.encode(listed)
         return replace(as_listed, broken=[Broken(raw, "$.details", str(error))])
