@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c \
 	'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 DUCKDB2 := 2.0.0
 VERSIONS := .ci/constraints.txt
-SCHEDULES := 2000
+SCHEDULES := 10000
 RUNS := 200
 CHROMIUM := 153.0.0
 MINUTES := 10
@@ -19,7 +19,7 @@ help: ## this list
 test: lint ## lint, then every test: two processes, random order
 	.venv/bin/python -m pytest
 
-simulate: .venv/ready ## 2 000 simulated schedules of each kind; others: make simulate SCHEDULES=50000
+simulate: .venv/ready ## 10 000 simulated schedules of each kind; others: make simulate SCHEDULES=50000
 	ETL_SCHEDULES=$(SCHEDULES) .venv/bin/python -m pytest tests/simulation
 
 soak: .venv/ready ## 200 runs as of cron, a tenth killed; then 10 minutes of readers beside a sync

@@ -4,29 +4,67 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from tests.simulation.scenes import SCENES
-from tests.simulation.schedule import open_store, run_schedule
+from tests.simulation.duck_store import DuckStore
+from tests.simulation.line import accept_light_lines
+from tests.simulation.model_store import ModelStore, accept_models
+from tests.simulation.scenes import SCENES, Scene
+from tests.simulation.schedule import Schedule, run_schedule
 
 SCHEDULES_PER_STORE = 100
+REAL_EVERY = 8
+"""One schedule in eight is played on the real store, through the real HTTP client."""
 
 
 def play(dialect: str, seeds: Iterable[int]) -> list[int]:
     """Play some seeds; those that broke a promise, each with its error on stderr."""
     failed = []
-    for number, seed in enumerate(seeds):
-        if number % SCHEDULES_PER_STORE == 0:
-            connection = open_store()
-        chance = random.Random(f"{dialect}-{seed}")
-        scene = SCENES[dialect](chance, f"seed-{seed}")
-        try:
-            run_schedule(chance, scene, connection)
-        except Exception:
-            failed.append(seed)
-            sys.stderr.write(f"{dialect} seed {seed}:\n{traceback.format_exc(limit=-4)}\n")
-            connection = open_store()
+    store = DuckStore()
+    with playing():
+        for number, seed in enumerate(seeds):
+            if number % SCHEDULES_PER_STORE == SCHEDULES_PER_STORE - 1:
+                store = DuckStore()
+            try:
+                run_schedule(make_schedule(dialect, seed, store))
+            except Exception:
+                failed.append(seed)
+                sys.stderr.write(f"{dialect} seed {seed}:\n{traceback.format_exc(limit=-4)}\n")
+                store = DuckStore()
     return failed
+
+
+def make_schedule(dialect: str, seed: int, store: DuckStore) -> Schedule:
+    """The schedule of a seed: one scene, or two that have nothing to do with each other."""
+    chance = random.Random(f"{dialect}-{seed}")
+    scenes = draw_scenes(chance, dialect, f"seed-{seed}")
+    if seed % REAL_EVERY:
+        return Schedule(chance, scenes, ModelStore(), has_real_http=False)
+    return Schedule(chance, scenes, store, may_use_threads=True)
+
+
+def draw_scenes(chance: random.Random, dialect: str, source: str) -> list[Scene]:
+    scenes = [SCENES[dialect](chance, source)]
+    if chance.random() < 0.05:
+        other = chance.choice([dialect, *SCENES])
+        scenes.append(SCENES[other](chance, f"{source}-other"))
+    return scenes
+
+
+@contextmanager
+def playing() -> Iterator[None]:
+    """Within it, the program takes models and light lines where it is given them.
+
+    DuckDB looks for pandas at each parameter; it need not search the disk for it each time.
+    """
+    is_missing = sys.modules.setdefault("pandas", None) is None  # type: ignore[arg-type]
+    try:
+        with accept_models(), accept_light_lines():
+            yield
+    finally:
+        if is_missing:
+            del sys.modules["pandas"]
 
 
 def main(dialect: str, first: int, count: int) -> int:

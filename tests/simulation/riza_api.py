@@ -3,49 +3,47 @@
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
-from tests.simulation.world import START, Record, World
+from tests.simulation.line import Reply, Request
+from tests.simulation.ordering import sort_records
+from tests.simulation.world import Record, World
 
 SECRET = "sk-live-0123456789"
+LISTED_WHOLE_FROM = "4"
+"""Ids below are listed without details: one in four."""
+PATH = "/v1/executions"
 
 
 @dataclass
 class RizaApi:
-    """About a quarter of the executions is listed without details.
-
-    Those that left the list can still be retrieved: whatever is stored must have its details.
-    """
+    """`forgotten`: what `starting_after` an unknown id does: refused, ignored, or empty."""
 
     world: World
-    is_ascending: bool
+    order: str
     forgotten: str
-    page_size: int
+    page_size_max: int
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path != "/v1/executions":
-            return self._retrieve(request.url.path.rpartition("/")[2])
-        records = sorted(
-            self.world.list_visible(),
-            key=lambda r: (r.started_at, r.id),
-            reverse=not self.is_ascending,
-        )
-        after = request.url.params.get("starting_after")
+    def answer(self, request: Request) -> Reply:
+        if request.path != PATH:
+            return self._retrieve(request.path.rpartition("/")[2])
+        records = sort_records(self.world, self.order)
+        after = request.params.get("starting_after")
         start = 0
         if after is not None:
             places = [i for i, r in enumerate(records) if r.id == after]
             if not places and self.forgotten == "refused":
-                return httpx.Response(404, json={"code": 5, "message": "not found"})
+                return Reply(404, {"code": 5, "message": "not found"})
             if not places and self.forgotten == "empty":
-                return httpx.Response(200, json={"data": []})
+                return Reply(200, {"data": []})
             start = places[0] + 1 if places else 0
-        page = records[start : start + self.page_size]
-        return httpx.Response(200, json={"data": [describe(record) for record in page]})
+        limit = min(int(request.params["limit"]), self.page_size_max)
+        page = records[start : start + limit]
+        return Reply(200, {"data": [describe(record) for record in page]})
 
-    def _retrieve(self, record_id: str) -> httpx.Response:
-        gone = Record(record_id, START, START, START)
-        record = self.world.records.get(record_id, gone)
-        return httpx.Response(200, json=describe(record) | {"details": describe_details(record)})
+    def _retrieve(self, record_id: str) -> Reply:
+        record = self.world.records.get(record_id)
+        if record is None or record.visible_at > self.world.now:
+            return Reply(404, {"code": 5, "message": "not found"})
+        return Reply(200, describe(record) | {"details": describe_details(record)})
 
 
 def describe(record: Record) -> dict[str, Any]:
@@ -56,7 +54,8 @@ def describe(record: Record) -> dict[str, Any]:
         "duration": 5,
         "exit_code": 0,
     }
-    return body if record.id < "4" else body | {"details": describe_details(record)}
+    is_whole = record.id >= LISTED_WHOLE_FROM
+    return body | {"details": describe_details(record)} if is_whole else body
 
 
 def describe_details(record: Record) -> dict[str, Any]:

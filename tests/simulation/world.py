@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """One execution as the platform knows it; `version` counts its changes."""
 
     id: str
+    number: int
     started_at: datetime
     updated_at: datetime
     visible_at: datetime
@@ -28,7 +29,11 @@ class Record:
 
 @dataclass
 class Habits:
-    """What happens in a world, as chances per request."""
+    """What happens in a world, as chances per request.
+
+    `late_max`: how long after its start a record may appear. `reopen_max`: how long after its
+    start one that ended may be run again. `retention`: after which time the platform forgets.
+    """
 
     insert: float = 0.3
     delete: float = 0.05
@@ -38,17 +43,22 @@ class Habits:
     tie: float = 0.3
     open: float = 0.0
     reopen_max: timedelta = timedelta.max
+    retention: timedelta | None = None
 
 
 @dataclass
 class World:
-    """The account: `records` by id, and a clock that moves with every request."""
+    """The account: `records` by id, and a clock that moves with every request.
+
+    `created_max`: one that grew faster than it can be walked would be walked for ever.
+    """
 
     chance: random.Random
     habits: Habits
     now: datetime = START
     records: dict[str, Record] = field(default_factory=dict)
     created: int = 0
+    created_max: int = 60
     is_calm: bool = False
 
     def populate(self, count: int) -> None:
@@ -63,12 +73,13 @@ class World:
         if self.is_calm:
             return
         habits = self.habits
-        while self.chance.random() < habits.insert:
+        while self.created < self.created_max and self.chance.random() < habits.insert:
             self.insert()
         if self.chance.random() < habits.delete:
             self.delete()
         while self.chance.random() < habits.change:
             self.change()
+        self.forget()
 
     def insert(self) -> None:
         """New executions, several at the very same time now and then, or shown only later."""
@@ -83,6 +94,7 @@ class World:
         self.created += 1
         record = Record(
             f"{self.chance.randrange(16**6):06x}-{self.created:04d}",
+            self.created,
             self.now,
             self.now,
             visible,
@@ -91,6 +103,7 @@ class World:
         self.records[record.id] = record
 
     def delete(self) -> None:
+        """One record goes: at the head of the list, in its middle or in its tail."""
         if self.records:
             del self.records[self.chance.choice(list(self.records))]
 
@@ -107,6 +120,13 @@ class World:
             record.updated_at = self.now
             if self.habits.open:
                 record.is_open = not record.is_open
+
+    def forget(self) -> None:
+        """The old end of the list vanishes, where the platform keeps only so much."""
+        if self.habits.retention is not None:
+            oldest = self.now - self.habits.retention
+            for record in [r for r in self.records.values() if r.started_at < oldest]:
+                del self.records[record.id]
 
     def settle(self) -> None:
         """Nothing happens any more, and whatever is late or open has come to its end."""

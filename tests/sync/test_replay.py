@@ -13,7 +13,8 @@ from etl.sources import list_tables, riza
 from etl.store.schema import QUARANTINE, ensure_schema, insert_json
 from etl.sync.replay import replay_quarantine
 from etl.sync.run import Surroundings
-from tests.simulation.faults import Fate, make_opener
+from tests.simulation.duck_store import DuckStore
+from tests.simulation.fate import Fate
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONFIG = SourceConfig("lab", "riza", "http://api.test", "TOKEN", "t0ken", riza.Options())
@@ -34,7 +35,9 @@ def set_aside(store: duckdb.DuckDBPyConnection, fingerprint: str, record: object
 
 
 def replay(store: duckdb.DuckDBPyConnection) -> int:
-    around = Surroundings(make_opener(store, Fate()), b"k", start_budget(None), lambda: NOON)
+    around = Surroundings(
+        DuckStore(store).make_opener(Fate()), b"k", start_budget(None), lambda: NOON
+    )
     return sum(run.rows_new for run in replay_quarantine(CONFIG, around).runs)
 
 
