@@ -108,6 +108,8 @@ class SimulatedBudget(Budget):
 def run_schedule(schedule: Schedule) -> None:
     """Play one schedule; AssertionError if a promise is broken."""
     chance = schedule.chance
+    # The backoff between retries draws from the generator that everybody shares.
+    random.seed(chance.random())
     for _ in range(chance.randrange(1, 4)):
         run_once(schedule, draw_conditions(schedule))
         check_schedule(schedule, check_claims)
