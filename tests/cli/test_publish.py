@@ -59,8 +59,10 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
 def sync_more(stage: Stage, *numbers: int, later: timedelta = timedelta(minutes=5)) -> Stage:
     """The API has more records, and the clock has gone on."""
     assert isinstance(stage.handler, RizaApi)
-    records = [*stage.handler.records, *(make_record(number) for number in numbers)]
     now = stage.now + later
+    just_now = (now - timedelta(minutes=1)).isoformat()
+    more_records = [make_record(number, started_at=just_now) for number in numbers]
+    records = [*stage.handler.records, *more_records]
     more = stage.but(handler=RizaApi(records, date=now), now=now)
     result = more.run("sync")
     assert (result.exit_code, result.output) == (0, "")
