@@ -14,6 +14,7 @@ from etl.cli.stopping import STOP_SIGNALS
 from etl.sources import SOURCES
 from etl.toml import list_keys
 from etl.views import list_views
+from tests.views.store import open_store
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -96,6 +97,20 @@ def test_every_view_is_named_and_nothing_else() -> None:
     named = re.findall(r"`([a-z0-9_]+)`", listed)
 
     assert sorted(named) == sorted(view.name for view in list_views())
+
+
+QUESTIONS = re.findall(
+    r"^```sql\n(.*?)^```\n\n```text\n([^\n]*)\n",
+    read_section("Questions"),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@pytest.mark.parametrize(("sql", "head"), QUESTIONS)
+def test_the_questions_can_be_asked_and_have_the_columns_shown(sql: str, head: str) -> None:
+    asked = open_store().execute(sql)
+
+    assert [column[0] for column in asked.description] == head.split()
 
 
 def test_every_configuration_key_is_named_and_nothing_else() -> None:
