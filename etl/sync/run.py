@@ -104,7 +104,7 @@ def sync_source(
         plans = plan_source(connection, config, around.clock(), is_full)
     loader = start_loader(config, run_id, around, plans)
     result = SourceResult(config.name)
-    traffic = {plan.stream.name: Traffic() for plan in plans}
+    traffic: dict[str, list[Traffic]] = {plan.stream.name: [] for plan in plans}
     with open_client(
         config.name,
         config.base_url,
@@ -181,15 +181,21 @@ def list_warnings(
     return lines
 
 
-def _make_jobs(walker: Walker, plan: StreamPlan, traffic: dict[str, Traffic]) -> list[Job]:
-    """The gaps of a stream as jobs: in parallel where each gap is a list of its own."""
+def _make_jobs(walker: Walker, plan: StreamPlan, traffic: Mapping[str, list[Traffic]]) -> list[Job]:
+    """The gaps of a stream as jobs: in parallel where each gap is a list of its own.
+
+    What each of them costs will stand in `traffic`, by stream.
+    """
     stream = plan.stream
-    own = replace(walker, client=replace(walker.client, traffic=traffic[stream.name]))
     chains = [(gap,) for gap in plan.gaps] if stream.is_windowed else [plan.gaps]
-    return [
-        Job(stream, partial(walk_stream, own, stream, gaps, () if rank else plan.open_ids), rank)
-        for rank, gaps in enumerate(chains)
-    ]
+    jobs = []
+    for rank, gaps in enumerate(chains):
+        spent = Traffic()
+        traffic[stream.name].append(spent)
+        own = replace(walker, client=replace(walker.client, traffic=spent))
+        open_ids = () if rank else plan.open_ids
+        jobs.append(Job(stream, partial(walk_stream, own, stream, gaps, open_ids), rank))
+    return jobs
 
 
 def _until_stopped(events: Iterable[Event], budget: Budget) -> Iterator[Event]:
@@ -233,17 +239,17 @@ def _set_state(loader: Loader, stream: Stream, state: str, error: EtlError | Non
 
 
 def _finish(
-    loader: Loader, result: SourceResult, traffic: dict[str, Traffic], now: datetime
+    loader: Loader, result: SourceResult, traffic: Mapping[str, list[Traffic]], now: datetime
 ) -> None:
     """Commit what is left together with the end of the run."""
     for name, spent in traffic.items():
         loader.runs[name] = replace(
             loader.runs[name],
             ended_at=now,
-            requests=spent.requests,
-            retries=spent.retries,
-            slept_s=spent.slept_s,
-            received_bytes=spent.received_bytes,
+            requests=sum(one.requests for one in spent),
+            retries=sum(one.retries for one in spent),
+            slept_s=sum(one.slept_s for one in spent),
+            received_bytes=sum(one.received_bytes for one in spent),
         )
     commit(loader)
     _check_quarantine(loader, result)

@@ -36,6 +36,7 @@ class Step:
     """One page and what it made known.
 
     `is_reset`: what was known of the stream is void. `gone`: the platform has this record no more.
+    `size_bytes`: what was received for it.
     """
 
     stream: Stream
@@ -43,6 +44,7 @@ class Step:
     progress: Progress
     is_reset: bool = False
     gone: str | None = None
+    size_bytes: int = 0
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from etl.budget import BudgetEnded
 from etl.coverage import start_walk
 from etl.errors import SourceError
 from etl.records import EPOCH, Gap, Page
-from etl.sync.pump import QUEUE_PAGES, Ended, Job, run_inline, run_threads
+from etl.sync.pump import QUEUE_BYTES, QUEUE_PAGES, Ended, Job, run_inline, run_threads
 from etl.sync.walk import Step
 from tests.sync.lab import make_stream
 
@@ -142,6 +143,41 @@ def test_pages_wait_in_bounded_memory_for_a_slow_loader() -> None:
                 loaded += 1
 
     assert loaded == made == 500
+
+
+def test_large_pages_wait_in_bounded_memory_too() -> None:
+    """Three fit, one more is at hand, and one is being loaded."""
+    made = 0
+    is_full = threading.Event()
+
+    def walk() -> Iterator[Step]:
+        nonlocal made
+        for number in range(20):
+            made += 1
+            if made == 5:
+                is_full.set()
+            yield replace(make_step(ONE, number), size_bytes=QUEUE_BYTES // 3)
+
+    loaded = 0
+    with closing(run_threads([Job(ONE, walk)], 1)) as events:
+        for event in events:
+            if isinstance(event, Step):
+                if loaded == 0:
+                    assert is_full.wait(30.0)
+                assert made - loaded <= 5
+                loaded += 1
+
+    assert loaded == made == 20
+
+
+def test_a_page_larger_than_the_queue_gets_through_alone() -> None:
+    def walk() -> Iterator[Step]:
+        for number in range(3):
+            yield replace(make_step(ONE, number), size_bytes=2 * QUEUE_BYTES)
+
+    events = list_events(run_threads, Job(ONE, walk))
+
+    assert [e.page.next for e in events if isinstance(e, Step)] == ["0", "1", "2"]
 
 
 def test_whoever_waits_for_pages_can_look_at_the_clock() -> None:
