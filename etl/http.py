@@ -260,6 +260,8 @@ def _count_attempts(client: Client) -> int:
 
 def _check_host(client: Client, path: str) -> None:
     """Raise SourceError for a link that leads elsewhere: the token must not travel there."""
+    if re.match(r"/[^/\\]", path):
+        return
     target = client.http.base_url.join(path)
     if (target.scheme, target.netloc) != (client.http.base_url.scheme, client.http.base_url.netloc):
         raise SourceError(f"{client.source}: a link leads to another host ({target.host}); refused")
