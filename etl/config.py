@@ -72,7 +72,7 @@ class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SyncTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[sync]`: when a batch is committed."""
 
-    batch_rows: Rows = 10_000
+    batch_rows: Rows = 5_000
     batch_seconds: Seconds = 1.0
 
 

@@ -96,32 +96,41 @@ def build_parents(
 ) -> "pa.Table":
     """The pending rows of some keys as one Arrow table, each with when it was first seen."""
     columns = (*list_parent_columns(pending.table), Column("first_synced_at", "TIMESTAMPTZ"))
-    rows = [(*pending.rows[key], first) for key, first in zip(keys, first_synced_at, strict=True)]
-    return build_arrow(columns, rows)
+    rows = pending.rows
+    values = list(zip(*[rows[key] for key in keys], strict=True)) or [()] * (len(columns) - 1)
+    return _build_columns(columns, [*values, first_synced_at])
 
 
 def build_children(pending: PendingRows, keys: Iterable[Key]) -> dict[Table, "pa.Table"]:
     """The child rows of some keys, an Arrow table per child table that has any."""
-    parents = [key for key in keys if key in pending.children]
-    built = {}
-    for place, child in enumerate(pending.table.children):
-        rows = [
-            (*key, position, *row)
-            for key in parents
-            for position, row in enumerate(pending.children[key][place])
-        ]
-        if rows:
-            built[child] = build_arrow(list_child_columns(pending.table, child), rows)
-    return built
+    tables = pending.table.children
+    rows: list[list[tuple[Any, ...]]] = [[] for _ in tables]
+    for key in keys:
+        for place, items in enumerate(pending.children.get(key, ())):
+            if items:
+                rows[place] += [(*key, position, *item) for position, item in enumerate(items)]
+    return {
+        child: build_arrow(list_child_columns(pending.table, child), found)
+        for child, found in zip(tables, rows, strict=True)
+        if found
+    }
 
 
 def build_arrow(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> "pa.Table":
     """Rows as an Arrow table of the columns' types."""
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    return _build_columns(columns, values)
+
+
+def _build_columns(columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> "pa.Table":
+    """Columns as an Arrow table; in memory that others get back when it is not needed any more."""
     import pyarrow as pa
 
     schema = pa.schema([(column.name, _arrow_type(column.type)) for column in columns])
-    values = zip(*rows, strict=True) if rows else [()] * len(columns)
-    arrays = [pa.array(v, type=t) for v, t in zip(values, schema.types, strict=True)]
+    pool = pa.system_memory_pool()
+    arrays = [
+        pa.array(v, type=t, memory_pool=pool) for v, t in zip(values, schema.types, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

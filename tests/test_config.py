@@ -57,7 +57,7 @@ def test_the_least_that_is_needed_is_kind_and_token_variable(file: Path) -> None
     assert (source.token_env, source.token, source.since) == ("RIZA_API_KEY", "", None)
     assert (source.page_size, source.concurrency, source.payloads) == (100, 4, "redacted")
     assert config.store.path == file.parent / "executions.duckdb"
-    assert (config.sync.batch_rows, config.sync.batch_seconds) == (10_000, 1.0)
+    assert (config.sync.batch_rows, config.sync.batch_seconds) == (5_000, 1.0)
     assert config.warnings == ()
 
 

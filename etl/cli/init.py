@@ -54,7 +54,7 @@ path = "executions.duckdb"          # relative to this file
 # detect_secrets = false            # also look for secrets in texts by their shape
 
 # [sync]
-# batch_rows = 10000                # a commit comes after this many rows,
+# batch_rows = 5000                 # a commit comes after this many rows,
 # batch_seconds = 1.0               # or after this time
 
 # [notify]

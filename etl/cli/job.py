@@ -25,7 +25,7 @@ from etl.sync.load import BatchLimits
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from etl.sync.walk import Step
 
-GARBAGE_OBJECTS = 50_000
+GARBAGE_OBJECTS = 200_000
 """After so many new objects Python looks for cycles among them; its default is 700."""
 
 

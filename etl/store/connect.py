@@ -18,7 +18,8 @@ LOCK_GRACE_S = 2.0
 LOCK_RETRY_S = 0.05
 WAL_MAX = "1B"
 """Any log is too long: what is committed goes to its place at once, and not to a log before."""
-ROW_GROUP_ROWS = 10_240
+ROW_GROUP_ROWS = 6_144
+"""Some more than a batch: each batch is a group of its own then, and none is written twice."""
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
 
@@ -117,8 +118,8 @@ def quote_path(path: Path) -> str:
 def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
     """An own in-memory database with the file attached: only so can a row group size be given.
 
-    Closing the file rewrites its last, unfinished row group. With groups of about a batch that
-    costs no more than keeping the file open would, and readers are let in between batches.
+    Closing the file writes its last, unfinished row group. With groups of about a batch that costs
+    no more than keeping the file open would, and readers are let in between batches.
     """
     connection = configure(duckdb.connect(config={"threads": 1}))
     try:

@@ -24,10 +24,14 @@ from etl.tables import PendingRows
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch is committed: by its rows, or by its age, whichever comes first."""
+    """When a batch is committed: by its rows, its age, or its size, whichever comes first.
 
-    rows: int = 10_000
+    `size_bytes` is what its pages were when they came; in memory they take several times as much.
+    """
+
+    rows: int = 5_000
     seconds: float = 1.0
+    size_bytes: int = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -45,6 +49,7 @@ class Loader:
     limits: BatchLimits
     batch: Batch
     began_s: float | None = None
+    size_bytes: int = 0
     runs: dict[str, RunRow] = field(default_factory=dict)
     rereads: dict[str, Interval] = field(default_factory=dict)
 
@@ -53,6 +58,7 @@ def load_step(loader: Loader, step: Step) -> None:
     """Add one page to the batch, and commit the batch if it is due."""
     if loader.began_s is None:
         loader.began_s = time.monotonic()
+    loader.size_bytes += step.size_bytes
     _add_records(loader, step)
     _add_broken(loader, step)
     if step.gone is not None:
@@ -114,8 +120,10 @@ def commit_if_due(loader: Loader) -> None:
     """Commit the batch when it is large or old enough."""
     if loader.began_s is None:
         return
-    is_old = time.monotonic() - loader.began_s >= loader.limits.seconds
-    if is_old or count_rows(loader.batch) >= loader.limits.rows:
+    limits = loader.limits
+    is_old = time.monotonic() - loader.began_s >= limits.seconds
+    is_large = loader.size_bytes >= limits.size_bytes
+    if is_old or is_large or count_rows(loader.batch) >= limits.rows:
         commit(loader)
 
 
@@ -129,3 +137,4 @@ def commit(loader: Loader) -> None:
         loader.batch, pending={}, walked=[], gone=[], quarantined=[], released=[], written=written
     )
     loader.began_s = None
+    loader.size_bytes = 0
