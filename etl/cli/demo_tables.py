@@ -26,6 +26,7 @@ NEXT = (
     ("demo", "again: only what is new since is fetched"),
     ("--config {file} views", "what else can be asked"),
     ('--config {file} query "FROM top_errors"', "that, or any other SQL"),
+    ("--config {file} report report.html", "a page to look at"),
     ("--config {file} status", "what is known, and what is missing"),
     ("init", "your own platforms"),
 )

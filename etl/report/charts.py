@@ -317,7 +317,7 @@ def _lay_out(rows: Sequence[Mapping[str, Any]], size: Size, layers: Sequence[Spe
         "field": "middle",
         "type": "temporal",
         "scale": {"type": "utc", "domain": [rows[0]["begin"], rows[-1]["end"]]},
-        "axis": {"format": "%-d %b", "tickCount": size.dates, "grid": False, "labelFlush": True},
+        "axis": {"format": "%-d %b", "grid": False, "labelFlush": True, **_place_dates(rows, size)},
     }
     drawn = [
         {**layer, "encoding": {"x": x, **layer["encoding"]}} for layer in [shade, *layers, hover]
@@ -329,6 +329,14 @@ def _lay_out(rows: Sequence[Mapping[str, Any]], size: Size, layers: Sequence[Spe
         "layer": drawn,
         "config": CONFIG,
     }
+
+
+def _place_dates(rows: Sequence[Mapping[str, Any]], size: Size) -> dict[str, Any]:
+    """Which dates stand below: of few days every one, or every second; else first of weeks, …"""
+    if len(rows) > 2 * size.dates:
+        return {"tickCount": size.dates}
+    step = 1 if len(rows) <= size.dates else 2
+    return {"values": [row["middle"] for row in rows[::step]]}
 
 
 def _join_incomplete(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -44,11 +44,11 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class SourceDrawings:
-    """A source with its two charts."""
+    """A source with its two charts; none where there would be nothing on it."""
 
     about: SourceDays
-    rates: Drawing
-    durations: Drawing
+    rates: Drawing | None
+    durations: Drawing | None
 
 
 def render_page(figures: Figures, store_name: str) -> str:
@@ -120,11 +120,12 @@ def mask_text(value: Any) -> Any:
 
 def draw_source(source: SourceDays) -> SourceDrawings:
     """The charts of one source."""
-    return SourceDrawings(
-        source,
-        _draw_twice(charts.describe_rates, source, "Failure rate by day"),
-        _draw_twice(charts.describe_durations, source, "Durations by day"),
-    )
+    rates = durations = None
+    if any(day.failures.finished for day in source.days):
+        rates = _draw_twice(charts.describe_rates, source, "Failure rate by day")
+    if any(day.p50_ms is not None for day in source.days):
+        durations = _draw_twice(charts.describe_durations, source, "Durations by day")
+    return SourceDrawings(source, rates, durations)
 
 
 def _draw_twice(describe: Any, source: SourceDays, title: str) -> Drawing:
@@ -163,6 +164,8 @@ def name_period(period: Period) -> str:
     first, last = period.first_day, period.last_day
     if first == last:
         return format_date(last)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} – {format_date(last)}"
     begin = f"{first.day} {first:%B}" + ("" if first.year == last.year else f" {first.year}")
     return f"{begin} – {format_date(last)}"
 

@@ -49,7 +49,9 @@ def make_rate_tile(now: Totals, before: Totals) -> Tile:
     label, new, old = "Failure rate", now.failures, before.failures
     if new.rate is None or new.low is None or new.high is None:
         return Tile(label, UNKNOWN, "nothing finished", describe_past(before))
-    note = f"95 % interval {format_interval(new.low, new.high)}"
+    # A word joiner: a line may break after a dash, but not after this one.
+    interval = format_interval(new.low, new.high).replace("–", "–\u2060")
+    note = f"95\u202f% interval {interval}"
     if not before.is_known or old.rate is None or old.low is None or old.high is None:
         return Tile(label, format_share(new.rate), note, describe_past(before))
     change = f"{(new.rate - old.rate) * 100:+.1f}\u202fpoints, was {format_share(old.rate)}"

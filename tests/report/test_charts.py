@@ -60,6 +60,18 @@ def test_a_day_of_few_does_not_flatten_the_others() -> None:
     assert charts.find_rate_top([]) == 0.01
 
 
+@pytest.mark.parametrize(
+    ("days", "dates"), [(1, ["1 Mar"]), (4, ["1 Mar", "2 Mar", "3 Mar", "4 Mar"])]
+)
+def test_no_date_stands_twice_below_a_few_days(days: int, dates: list[str]) -> None:
+    svg = draw_svg(
+        charts.describe_rates(make_days(*[make_rate(1, 50)] * days), charts.NARROW), "few"
+    )
+
+    labels = [text.text or "" for text in ElementTree.fromstring(svg).iter("text")]
+    assert [label for label in labels if "Mar" in label] == dates
+
+
 def test_shades_go_from_nothing_to_the_highest() -> None:
     assert [charts.find_step(v, 10) for v in (0, 0.1, 2, 4, 9.9, 10)] == [0, 1, 2, 3, 5, 5]
     assert charts.find_step(0, 0) == 0

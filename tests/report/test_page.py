@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from etl.report.figures import Figures
-from etl.report.page import mask_text, render_page, shorten_id
+from etl.report.page import mask_text, name_period, render_page, shorten_id
 from etl.report.read import read_figures
 from etl.wording import format_count, format_share
 from tests.report.test_read import make_row
@@ -153,6 +153,8 @@ def test_where_nothing_has_finished_there_is_no_rate() -> None:
 
     assert re.findall(r'<p class="value">(.*?)</p>', page) == ["1", "–", "0", "–", "–", "0\u202fs"]
     assert "No duration is known." in page
+    assert "Nothing finished." in page
+    assert "No day with 5 successes." in page
 
 
 @pytest.mark.parametrize(
@@ -177,6 +179,19 @@ def test_a_secret_in_a_message_is_not_on_the_page() -> None:
 
     assert "ValueError: api_key=" in page
     assert "abcdefghij" not in page
+
+
+@pytest.mark.parametrize(
+    ("days", "name"),
+    [
+        (1, "15 March 2026"),
+        (7, "9 – 15 March 2026"),
+        (30, "14 February – 15 March 2026"),
+        (90, "16 December 2025 – 15 March 2026"),
+    ],
+)
+def test_a_period_is_named_without_saying_anything_twice(days: int, name: str) -> None:
+    assert name_period(read_figures(open_store(), (), days, NOW).period) == name
 
 
 def test_a_long_id_loses_its_middle() -> None:
