@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ from tests.cli.stage import CONFIG, TOKEN, RizaApi, Stage, make_record
 from tests.loopback import find_closed_port
 
 FULL = "/dev/full"
+README = Path(__file__).parent.parent.parent / "README.md"
 PATIENCE_S = 60.0
 KEYS = ("time", "level", "message")
-DETAILS = {"source", "exit_code", "file", "traceback", "table", "written", "kept", "removed"}
+COUNTS = {"written", "kept", "removed", "bytes_before", "bytes_after"}
+DETAILS = {"source", "table", "file", "exit_code", "traceback", *COUNTS}
 SECRETS = (TOKEN, "hunter2", "another-token-of-the-test")
 
 
@@ -138,6 +141,7 @@ def break_down(request: httpx.Request) -> httpx.Response:
         (("sync", "--bogus"), None, ["error"]),
         (("-v", "export", "files"), None, ["info"]),
         (("-v", "publish", "copy.duckdb"), None, ["info"]),
+        (("-v", "compact"), None, ["info"]),
         (("query", "FROM nothing"), None, ["error"]),
         (("status", "--max-lag", "1s"), None, ["error"]),
         (("-v", "prune", "--executions-older-than", "9d", "--yes"), None, ["info"]),
@@ -158,6 +162,14 @@ def test_every_line_of_a_json_log_is_an_object_with_the_same_keys_and_no_secret(
         assert set(line) <= {*KEYS, *DETAILS}
         assert ("exit_code" in line) == (line["level"] == "error")
     assert not [secret for secret in SECRETS if secret in result.output]
+
+
+def test_the_readme_names_every_key_of_a_json_log() -> None:
+    (told,) = re.findall(
+        r"`--log-format json` each line(.*?)\n(?=- |\n)", README.read_text(), re.DOTALL
+    )
+
+    assert set(re.findall(r"`([a-z_]+)`", told)) == {*KEYS, *DETAILS}
 
 
 def test_a_bug_as_json_says_where_it_is(stage: Stage) -> None:
