@@ -109,7 +109,10 @@ _NO_LETTERS = bytes(
 def may_name_secret(text: str) -> bool:
     """Whether JSON text can hold a key name that means a secret: a fast first test."""
     folded = _fold(text)
-    return any([sign in folded for sign in _SIGNS])
+    for sign in _SIGNS:  # noqa: SIM110
+        if sign in folded:
+            return True
+    return False
 
 
 def find_named(jsons: Sequence[str]) -> list[int]:

@@ -21,6 +21,7 @@ from etl.redact.record import (
     join_payload,
     list_payload,
     redact_echoes_in,
+    redact_json_in,
     redact_names_in,
     redact_shapes_in,
 )
@@ -70,8 +71,7 @@ def redact_page(
         for work in works:
             describe_payload_in(redactor, plan, work)
     else:
-        for index in _find_named_records(plan, works):
-            redact_names_in(redactor, plan, works[index])
+        _redact_names(redactor, plan, works)
         for work in works:
             _redact_texts(redactor, plan, work)
     return RedactedPage(
@@ -104,27 +104,26 @@ def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Ro
     return rows
 
 
-def _find_named_records(plan: Plan, works: Sequence[Work]) -> list[int]:
-    """The indexes of records with a key name that means a secret, in JSON or what is like it."""
-    owners, jsons = _list_jsons(plan, works)
-    found = {owners[place] for place in find_named(jsons)}
-    found.update(_list_documents(plan, works))
-    found.update([i for i, work in enumerate(works) if work.extra and may_name_field(work.extra)])
-    return sorted(found)
-
-
-def _list_jsons(plan: Plan, works: Sequence[Work]) -> tuple[list[int], list[str]]:
-    """All JSON of a page, and for each the index of its record."""
-    owners: list[int] = []
-    jsons: list[str] = []
+def _redact_names(redactor: Redactor, plan: Plan, works: Sequence[Work]) -> None:
+    """What stands below a key name that means a secret, in JSON or what is like it."""
+    careful = set(_list_documents(plan, works)) | set(_list_deep_jsons(plan, works))
+    careful.update([i for i, work in enumerate(works) if work.extra and may_name_field(work.extra)])
+    for index in careful:
+        redact_names_in(redactor, plan, works[index])
     for place in plan.jsons:
-        owners += range(len(works))
-        jsons += [work.row[place] or "" for work in works]
-    for index, child, row in _list_deep_rows(plan, works):
-        found = [row[place] for place in child.jsons if row[place]]
-        owners += [index] * len(found)
-        jsons += found
-    return owners, jsons
+        for index in find_named([work.row[place] or "" for work in works]):
+            if index not in careful:
+                redact_json_in(redactor, works[index], place)
+
+
+def _list_deep_jsons(plan: Plan, works: Sequence[Work]) -> list[int]:
+    """The indexes of records with such JSON in a child row."""
+    found = [
+        (index, row[place])
+        for index, child, row in _list_deep_rows(plan, works)
+        for place in child.jsons
+    ]
+    return [found[place][0] for place in find_named([text or "" for _, text in found])]
 
 
 def _list_documents(plan: Plan, works: Sequence[Work]) -> list[int]:

@@ -62,6 +62,14 @@ def redact_names_in(redactor: Redactor, plan: Plan, work: Work) -> None:
     map_payload(plan, work, partial(_redact_names, redactor.key, work))
 
 
+def redact_json_in(redactor: Redactor, work: Work, place: int) -> None:
+    """The same in one JSON column of the row only."""
+    edited = redact_names(redactor.key, work.row[place])
+    work.row = (*work.row[:place], edited.text, *work.row[place + 1 :])
+    work.count += edited.count
+    work.secrets += tuple(edited.secrets)
+
+
 def redact_shapes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
     """Passwords of connection strings and, where asked for, tokens of a known shape."""
     map_payload(plan, work, partial(_redact_shapes, redactor, work))
