@@ -1,7 +1,9 @@
 """Secrets known by their shape: passwords in connection strings, tokens of well-known issuers.
 
 Connection strings are always looked for. Token shapes are looked for where a source asks for it
-(`detect_secrets`), and in every line that goes to a log.
+(`detect_secrets`), and in every line that goes to a log. They are few and searched as one text;
+the library for them, detect-secrets, reads each line by two dozen expressions, which takes thirty
+times as long.
 """
 
 import re
