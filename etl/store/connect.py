@@ -13,8 +13,10 @@ from etl.store.turns import claim_turn, may_begin, open_folder
 
 STORAGE_VERSION = "v1.5.0"
 LOCK_WAIT_S = 60.0
-LOCK_GRACE_S = 2.0
-"""How long a commit waits at least, be the run's time over or not: a reader may just be there."""
+LOCK_GRACE_S = 10.0
+STOP_GRACE_S = 2.0
+"""How long a commit waits at least for a reader that may just be there: when the run's time is
+over, and when it was asked to stop."""
 LOCK_RETRY_S = 0.05
 WAL_MAX = "1B"
 """Any log is too long: what is committed goes to its place at once, and not to a log before."""
@@ -168,7 +170,8 @@ def wait_for(
         except duckdb.IOException as error:
             if not is_lock_conflict(error):
                 raise
-            patience_s = min(wait_s, max(LOCK_GRACE_S, waited_s + budget.remaining_s()))
+            grace_s = STOP_GRACE_S if budget.stop.is_set() else LOCK_GRACE_S
+            patience_s = min(wait_s, max(grace_s, waited_s + budget.remaining_s()))
             if waited_s >= patience_s:
                 if budget.stop.is_set():
                     raise BudgetEnded("asked to stop while the store was locked") from error
