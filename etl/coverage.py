@@ -144,17 +144,32 @@ def advance(progress: Progress, page: Page) -> Progress:
 def observe_order(
     known: Order | None, tail: datetime | None, times: Sequence[datetime | None]
 ) -> Order | None:
-    """The order of a list after one more page; `unordered` once a pair of records breaks it."""
-    if known == "unordered" or any(time is None for time in times):
+    """The order of a list after one more page; `unordered` once a pair of records breaks it.
+
+    It is found within a page only: a server that forgot the walk's place may begin at its head
+    again, and then the newest records come behind older ones.
+    """
+    seen = [time for time in times if time is not None]
+    if known == "unordered" or len(seen) < len(times):
         return "unordered"
-    seen = [time for time in (tail, *times) if time is not None]
-    can_descend = known != "ascending" and all(a >= b for a, b in pairwise(seen))
-    can_ascend = known != "descending" and all(a <= b for a, b in pairwise(seen))
-    if can_descend and can_ascend:
-        return known
-    if can_descend:
-        return "descending"
-    return "ascending" if can_ascend else "unordered"
+    order = known or _find_order(seen)
+    if order is None:
+        return None
+    following = seen if tail is None else [tail, *seen]
+    return order if _is_in_order(following, order) else "unordered"
+
+
+def _find_order(times: Sequence[datetime]) -> Order | None:
+    """The order of the records of one page; None if they are all of one time."""
+    if all(time == times[0] for time in times):
+        return None
+    return "descending" if times[0] >= times[-1] else "ascending"
+
+
+def _is_in_order(times: Sequence[datetime], order: Order) -> bool:
+    if order == "descending":
+        return all(a >= b for a, b in pairwise(times))
+    return order == "ascending" and all(a <= b for a, b in pairwise(times))
 
 
 def _has_passed(progress: Progress) -> bool:

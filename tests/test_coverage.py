@@ -112,7 +112,7 @@ def test_a_plan_is_the_gaps_and_what_may_have_changed(
     st.none() | moments,
     st.lists(st.none() | moments, max_size=5),
 )
-def test_an_order_holds_until_a_pair_of_records_breaks_it(
+def test_an_order_is_found_in_a_page_and_holds_until_a_pair_of_records_breaks_it(
     known: Order | None, tail: int | None, times: list[int | None]
 ) -> None:
     found = observe_order(
@@ -121,15 +121,16 @@ def test_an_order_holds_until_a_pair_of_records_breaks_it(
         [None if time is None else at(time) for time in times],
     )
 
-    seen = [time for time in (tail, *times) if time is not None]
-    fits_down = seen == sorted(seen, reverse=True) and known in (None, "descending")
-    fits_up = seen == sorted(seen) and known in (None, "ascending")
-    if known == "unordered" or None in times or not (fits_down or fits_up):
+    page = [time for time in times if time is not None]
+    seen = page if tail is None else [tail, *page]
+    if known == "unordered" or None in times:
         assert found == "unordered"
-    elif fits_down and fits_up:
-        assert found == known
+    elif known is None and len(set(page)) <= 1:
+        assert found is None
     else:
-        assert found == ("descending" if fits_down else "ascending")
+        is_down = known == "descending" or (known is None and page[0] > page[-1])
+        holds = seen == sorted(seen, reverse=is_down)
+        assert found == (("descending" if is_down else "ascending") if holds else "unordered")
 
 
 class ListedWalk:

@@ -204,6 +204,24 @@ def test_an_order_that_breaks_at_the_head_does_not_forget_what_was_read_below(
     assert bench.ledger() == (Interval(EPOCH, hour(11)),)
 
 
+def test_a_head_that_comes_again_does_not_look_like_an_order(account: Account) -> None:
+    """A page of one time tells no order; then its records go, and the server begins anew."""
+    account.forgotten = "ignored"
+    account.records = [make_execution(f"tie-{n}", 60 * 9.5) for n in range(3)] + account.records
+
+    def go_on(asked: str) -> None:
+        if asked != "head" and account.records[0]["id"] == "tie-0":
+            new = [make_execution(f"new-{n}", 60 * 10.5) for n in range(3)]
+            account.records = new + account.records[3:]
+
+    account.before = go_on
+    with open_bench(transport=account.transport, now=hour(10)) as bench:
+        bench.sync_well()
+
+        assert set(NINE) <= set(bench.list_ids())
+        assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
 def test_a_list_without_order_claims_nothing_before_its_end(account: Account) -> None:
     account.records = account.records[::2] + account.records[1::2]
     with open_bench(transport=account.transport, now=hour(10)) as bench:
