@@ -1,7 +1,10 @@
 """What an API sends that it does not document is found, and told by its path."""
 
+import pytest
+
 from etl.drift import find_drift, list_paths
 from etl.records import Column, Flat, Table
+from etl.sources import airflow, b3os, foundry, riza
 
 TABLE = Table(
     "x.things",
@@ -46,3 +49,23 @@ def test_two_tables_do_not_share_their_values() -> None:
 
     assert find_drift(TABLE, Flat(("1", "c", None)), None) == [("language", "c")]
     assert find_drift(other, Flat(("1", "c")), None) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        (riza.TABLES[0], "type"),
+        (riza.TABLES[0], "language"),
+        (riza.TABLES[0], "output_status"),
+        (airflow.TABLES[0], "state"),
+        (airflow.TABLES[1], "state"),
+        (b3os.TABLES[0], "status"),
+        (b3os.TABLES[1], "status"),
+        (foundry.TABLES[0], "status"),
+        (foundry.TABLES[0], "duration_unit"),
+    ],
+)
+def test_a_new_word_of_each_kind_is_counted(table: Table, column: str) -> None:
+    row = tuple("brand_new" if each.name == column else None for each in table.columns)
+
+    assert find_drift(table, Flat(row), None) == [(column, "brand_new")]

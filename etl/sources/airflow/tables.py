@@ -30,10 +30,23 @@ _ROLES: dict[str, Role] = {
 }
 
 
-def _list_columns(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
+RUN_STATES = ("queued", "running", "success", "failed")
+TASK_STATES = (
+    *("scheduled", "queued", "running", "restarting", "up_for_retry", "up_for_reschedule"),
+    *("deferred", "awaiting_input"),
+    *("success", "failed", "skipped", "upstream_failed", "removed"),
+)
+
+
+def _list_columns(record_type: type[msgspec.Struct], states: tuple[str, ...]) -> tuple[Column, ...]:
     """One column per field of a record, in their order."""
     return tuple(
-        Column(field.name, _name_type(field.type), _ROLES.get(field.name, "plain"))
+        Column(
+            field.name,
+            _name_type(field.type),
+            _ROLES.get(field.name, "plain"),
+            known=states if field.name == "state" else (),
+        )
         for field in msgspec.structs.fields(record_type)
     )
 
@@ -47,13 +60,13 @@ FINAL_STATES = "('success', 'failed', 'skipped', 'upstream_failed', 'removed')"
 
 DAG_RUNS = Table(
     "airflow.dag_runs",
-    _list_columns(DagRun),
+    _list_columns(DagRun, RUN_STATES),
     key=("dag_id", "dag_run_id"),
     open_when="state NOT IN ('success', 'failed')",
 )
 TASK_INSTANCES = Table(
     "airflow.task_instances",
-    _list_columns(TaskInstance),
+    _list_columns(TaskInstance, TASK_STATES),
     key=("dag_id", "dag_run_id", "task_id", "map_index"),
     open_when=f"coalesce(state, 'none') NOT IN {FINAL_STATES}",
     # Before a mapped task expands it is one row of index -1, which becomes the one of index 0.
