@@ -24,11 +24,17 @@ ROWS_SQL = """
 SELECT count(*), (SELECT coalesce(sum(rows_new), 0) FROM etl.runs) FROM riza.executions
 """
 LEDGER_SQL = f"""
-SELECT epoch_us(since), epoch_us(least(until, since + {EDGE})), (
-    SELECT count(*) FROM riza.executions
-    WHERE started_at >= since AND started_at < least(until, since + {EDGE})
+WITH oldest AS (SELECT min(started_at) - INTERVAL 1 DAY AS since FROM riza.executions),
+
+edges AS (
+    SELECT greatest(c.since, oldest.since) AS first, least(c.until, first + {EDGE}) AS last
+    FROM etl.coverage AS c CROSS JOIN oldest
 )
-FROM etl.coverage
+
+SELECT epoch_us(first), epoch_us(last), (
+    SELECT count(*) FROM riza.executions WHERE started_at >= first AND started_at < last
+)
+FROM edges
 """
 ORPHANS_SQL = f"""
 WITH tail AS (

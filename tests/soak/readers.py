@@ -80,7 +80,7 @@ def run_long(minutes: float, work: Path) -> dict[str, Any]:
     """A sync that does not come to an end in its time, and the readers beside it."""
     with serve(make_settings(LONG)) as (base_url, _), looked_at(work / STORE, LONG) as looks:
         wall_s = load(work, base_url, "--max-seconds", str(60 * minutes))
-    rows = max(max(seen.states) for seen in looks)
+    rows = max((rows for seen in looks for rows in seen.states), default=0)
     return {
         "wall_s": round(wall_s),
         "rows": rows,
