@@ -26,7 +26,7 @@ class Machine:
     server: DemoServer
 
     def set_token(self, token: str) -> None:
-        (self.folder / "tokens.env").write_text(f"DEMO_TOKEN={token}\n")
+        (self.folder / "tokens.env").write_text(f"DEMO_TOKEN='{token}'\n")
 
     def run_line(self, name: str) -> tuple[int, str]:
         """Run the line with this command; its exit code, and what cron would mail."""
