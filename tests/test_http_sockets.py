@@ -40,6 +40,8 @@ def ask(client: Client) -> Any:
         pytest.param(Reply(b"", "close"), id="closed before the answer"),
         pytest.param(Reply(b"", "reset"), id="reset before the answer"),
         pytest.param(Reply(b"HTTP/1.1 200 OK\r\nContent-", "close"), id="closed in the head"),
+        pytest.param(Reply(b"HTTP/1.1 200 OK\r\nContent-", "reset"), id="reset in the head"),
+        pytest.param(Reply(b"HTTP/1.1 200 OK\r\nContent-", "hang"), id="silent in the head"),
         pytest.param(Reply(WHOLE[:-5], "close"), id="shorter than its length"),
         pytest.param(Reply(WHOLE[:-5], "reset"), id="reset in the body"),
         pytest.param(Reply(CHUNKED[:-12], "close"), id="chunk cut short"),
