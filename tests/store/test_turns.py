@@ -50,9 +50,11 @@ def test_a_reader_begins_after_a_writer_that_was_there_before(tmp_path: Path) ->
         is_written.wait()
 
     def read_later() -> None:
-        with open_reader(path, Pauses(stand_by)) as connection:
-            begun.append(f"reader of {read(connection, 'SELECT count(*) FROM t')[0][0]}")
-        has_come.set()
+        try:
+            with open_reader(path, Pauses(stand_by)) as connection:
+                begun.append(f"reader of {read(connection, 'SELECT count(*) FROM t')[0][0]}")
+        finally:
+            has_come.set()
 
     second = threading.Thread(target=read_later)
     with hold(path, "reader") as first:
