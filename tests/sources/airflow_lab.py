@@ -58,7 +58,7 @@ def walk(server: RunServer, gap: Gap = MONTH, size: int = 3) -> list[str]:
     names, position = [], None
     while True:
         page = fetch(server.answer, RUNS, position, gap, size)
-        names += [mark.id.removeprefix("dag/") for mark in page.marks]
+        names += [record.dag_run_id for record in page.records]
         if page.next is None:
             return names
         position = page.next

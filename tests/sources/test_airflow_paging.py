@@ -165,6 +165,19 @@ def test_runs_without_a_stamp_are_found_by_when_they_were_due(has_cursors: bool)
     assert sorted(set(names)) == name_runs(1, 8)
 
 
+def test_a_page_of_all_rows_is_not_the_page_of_stamped_ones_again() -> None:
+    """Two pages that are the same in a row would end the walk: a list that does not advance."""
+    runs = make_runs(4)
+    runs[3].updated_at = None
+    server = RunServer(runs, NOW)
+
+    stamped = fetch(server.answer, RUNS, size=3)
+    every = fetch(server.answer, RUNS, stamped.next, size=3)
+
+    assert [r.dag_run_id for r in stamped.records] == [r.dag_run_id for r in every.records]
+    assert stamped.marks != every.marks
+
+
 def test_a_gap_whose_rows_are_all_stamped_costs_two_counts() -> None:
     server = RunServer(make_runs(3), NOW)
 

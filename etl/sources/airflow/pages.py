@@ -105,7 +105,10 @@ def fetch_page(
         page = _fetch_list(client, config, stream, gap, here)
     if here == _Position("unstamped") and page.next is not None:
         _check_unstamped(client, stream, gap, page.total or 0)
-    if here.rows == "unstamped" or page.next is not None:
+    if here.rows == "unstamped":
+        # Another list: that its page holds what the one before held is no loop.
+        return replace(page, marks=[Mark(f"unstamped/{mark.id}", None) for mark in page.marks])
+    if page.next is not None:
         return page
     has_more = _has_unstamped(client, stream, gap, page.served_at)
     return replace(page, next=_write_position(_Position("unstamped")) if has_more else None)
