@@ -45,10 +45,15 @@ def make_schedule(dialect: str, seed: int, store: DuckStore) -> Schedule:
 
 
 def draw_scenes(chance: random.Random, dialect: str, source: str) -> list[Scene]:
+    """One scene as a rule; or two: with one of any kind, or with a twin that has the same ids."""
+    twin_chance = random.Random()
+    twin_chance.setstate(chance.getstate())
     scenes = [SCENES[dialect](chance, source)]
-    if chance.random() < 0.05:
-        other = chance.choice([dialect, *SCENES])
-        scenes.append(SCENES[other](chance, f"{source}-other"))
+    company = chance.random()
+    if company < 0.04:
+        scenes.append(SCENES[dialect](twin_chance, f"{source}-twin"))
+    elif company < 0.08:
+        scenes.append(SCENES[chance.choice(list(SCENES))](chance, f"{source}-other"))
     return scenes
 
 
