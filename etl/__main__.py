@@ -1,5 +1,5 @@
 """`python -m etl` is `etl`."""
 
-from etl.cli import main
+from etl.cli import run
 
-main(prog_name="etl")
+run()

@@ -1,9 +1,7 @@
 """A sync from beginning to end: lock, store, signals, progress, and what became of it."""
 
-import contextlib
-import gc
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +22,6 @@ from etl.records import SourceConfig
 from etl.sync.load import BatchLimits
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from etl.sync.walk import Step
-
-GARBAGE_OBJECTS = 200_000
-"""After so many new objects Python looks for cycles among them; its default is 700."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +62,6 @@ def sync_and_report(
     budget = shell.start_budget(wish.max_seconds)
     watch = ClockWatch(shell.clock)
     with (
-        collect_garbage_rarely(),
         stop_on_signals(budget) as caught,
         hold_lock(config.store.path, shell.clock()),
         show_progress(shell, wish.totals) as show,
@@ -86,22 +80,6 @@ def sync_and_report(
         fail(shell, error)
     other_codes = (caught.exit_code, 0 if error is None else error.exit_code)
     return report(shell, results, other_codes, wish.is_json)
-
-
-@contextlib.contextmanager
-def collect_garbage_rarely() -> Iterator[None]:
-    """Rows are many and hold no cycles: what looks for those must not go through them all.
-
-    What was loaded by now lives as long as the process, and is not looked through again.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def sync_store(

@@ -27,8 +27,8 @@ def run_etl(folder: Path, *arguments: str) -> Cost:
     began_s = time.perf_counter()
     code = (
         "import resource, sys\n"
-        "from etl.cli import main\n"
-        "try:\n    main()\n"
+        "from etl.cli import run\n"
+        "try:\n    run()\n"
         "finally:\n"
         "    sys.stderr.write(f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\\n')\n"
     )
