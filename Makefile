@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c \
 	'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 DUCKDB2 := 2.0.0
 VERSIONS := .ci/constraints.txt
+EXECUTIONS := 100000
 SCHEDULES := 10000
 RUNS := 200
 CHROMIUM := 153.0.0
@@ -53,8 +54,8 @@ browser: .venv/ready .browser/ready ## the report in a real Chromium, which PyPI
 object-store: .venv/ready .object-store/ready ## etl export to an S3 on loopback
 	PYTHONPATH=.object-store/packages .venv/bin/python -m pytest -n 0 tests/object_store
 
-bench: .venv/ready ## measure
-	.venv/bin/python -m tests.bench
+bench: .venv/ready ## measure loads, latency, growth and views; others: make bench EXECUTIONS=20000
+	.venv/bin/python -m tests.bench $(EXECUTIONS)
 	.venv/bin/python -m tests.bench.views
 
 test-tz: .venv/ready ## every test in another time zone

@@ -123,7 +123,8 @@ def judge_rows(
         if key in left_out or (old is not None and old.content_hash == row[HASH_PLACE]):
             fate.unchanged += 1
             continue
-        fate.drift.update(pending.drift.get(key, ()))
+        if key in pending.drift:
+            fate.drift.update(pending.drift[key])
         if old is not None:
             fate.changed += 1
             continue
@@ -155,8 +156,10 @@ def read_stored(
         """,
         [source, *_list_key_values(columns, pending.rows)],
     ).fetchall()
+    # Whole batches were first seen at one time.
+    first_seen = {us: from_epoch_us(us) for us in {row[1] for row in rows}}
     return {
-        _read_key(columns, key): Stored(content_hash, from_epoch_us(first_us))
+        _read_key(columns, key): Stored(content_hash, first_seen[first_us])
         for content_hash, first_us, *key in rows
     }
 

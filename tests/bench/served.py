@@ -3,44 +3,61 @@
 import contextlib
 import multiprocessing
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 
 from etl.demo.faults import Faults
 from etl.demo.server import DemoSettings, start_server
 
 
+@dataclass(frozen=True)
+class Served:
+    """A server, and the pipe on which it takes orders."""
+
+    base_url: str
+    pipe: Connection
+
+    def ask_requests(self) -> int:
+        """How many requests it has answered so far."""
+        self.pipe.send(("requests", 0.0))
+        count: int = self.pipe.recv()
+        return count
+
+    def set_latency(self, latency_ms: float) -> None:
+        """How long it waits before each answer."""
+        self.pipe.send(("latency_ms", latency_ms))
+        self.pipe.recv()
+
+    def set_clock(self, behind_s: float) -> None:
+        """How far its clock is behind, and with it the newest execution."""
+        self.pipe.send(("behind_s", behind_s))
+        self.pipe.recv()
+
+
 @contextlib.contextmanager
-def serve(settings: DemoSettings) -> Iterator[tuple[str, Connection]]:
-    """A server's base URL, and a pipe that answers `requests` and `latency_ms N`."""
+def serve(settings: DemoSettings, behind_s: float = 0.0) -> Iterator[Served]:
+    """A server while the context lasts."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=_run, args=(settings, theirs), daemon=True)
+    process = multiprocessing.Process(target=_run, args=(settings, theirs, behind_s), daemon=True)
     process.start()
     try:
-        yield ours.recv(), ours
+        yield Served(ours.recv(), ours)
     finally:
         ours.send(None)
         process.join(timeout=10)
 
 
-def ask_requests(server: Connection) -> int:
-    """How many requests the server has answered so far."""
-    server.send("requests")
-    count: int = server.recv()
-    return count
-
-
-def set_latency(server: Connection, latency_ms: float) -> None:
-    server.send(latency_ms)
-    server.recv()
-
-
-def _run(settings: DemoSettings, pipe: Connection) -> None:
-    with start_server(settings, now=lambda: datetime.now(UTC)) as server:
+def _run(settings: DemoSettings, pipe: Connection, behind_s: float) -> None:
+    clock = {"behind_s": behind_s}
+    with start_server(
+        settings, now=lambda: datetime.now(UTC) - timedelta(seconds=clock["behind_s"])
+    ) as server:
         pipe.send(server.base_url)
         while (order := pipe.recv()) is not None:
-            if order == "requests":
-                pipe.send(sum(server.requests.values()))
-            else:
-                server.set_faults(Faults(latency_ms=order))
-                pipe.send(None)
+            what, value = order
+            if what == "latency_ms":
+                server.set_faults(Faults(latency_ms=value))
+            elif what == "behind_s":
+                clock["behind_s"] = value
+            pipe.send(sum(server.requests.values()))
