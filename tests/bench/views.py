@@ -14,12 +14,13 @@ from pathlib import Path
 import duckdb
 
 from etl.views import list_views
-from tests.bench.commands import run_etl
+from tests.bench.commands import run_etl, take_median
 
 ROUNDS = 3
 SOURCE_EXECUTIONS = 5_000
 SHIFT_S = 365 * 86_400.0
 GOAL_S = 1.0
+REPORT = ("--config", "demo/etl.toml", "report", "report.html")
 BUILDING_BLOCKS = {
     *("clock", "executions_airflow", "executions_b3os", "executions_foundry", "executions_riza"),
     *("mapped_executions", "executions", "works", "local_executions", "complete_ranges"),
@@ -83,15 +84,17 @@ def main(executions: int) -> None:
         with duckdb.connect(str(path), read_only=True) as connection:
             [(count,)] = connection.execute("SELECT count(*) FROM executions").fetchall()
         print(f"{count:,} executions, {path.stat().st_size / 1e6:,.0f} MB")
+        # First, for a process inherits the peak of the one that started it.
+        costs = [run_etl(folder, *REPORT) for _ in range(ROUNDS)]
+        size_kb = (folder / "report.html").stat().st_size / 1e3
+        cost = take_median(costs)
+        print(f"report: {cost.wall_s:.2f} s, {cost.peak_mb:.0f} MB, {size_kb:.0f} kB of HTML")
         slow = 0
         for view, wall_s, rows in measure_views(path):
             slow += wall_s > GOAL_S
             mark = "  over the goal" if wall_s > GOAL_S else ""
             print(f"{view:30} {wall_s:8.2f} s {rows:10,} rows{mark}", flush=True)
         print(f"{slow} views over {GOAL_S:.0f} s")
-        report = run_etl(folder, "--config", "demo/etl.toml", "report", "report.html")
-        size_kb = (folder / "report.html").stat().st_size / 1e3
-        print(f"report: {report.wall_s:.2f} s, {report.peak_mb:.0f} MB, {size_kb:.0f} kB of HTML")
 
 
 if __name__ == "__main__":
