@@ -11,13 +11,15 @@ from tests.simulation.world import Record
 
 
 def check_claims(scene: Scene, seen: Snapshot) -> None:
-    """Nothing twice, nothing without its parent, nothing back, and what is claimed is stored."""
+    """Nothing twice, no child alone, nothing back, all counted, and what is claimed is stored."""
     assert not seen.faults, seen.faults
     records = [record for record in scene.world.list_visible() if scene.is_wanted(record)]
     for look in scene.watched:
         ledger = seen.ledgers.get(look.stream, ())
         assert all(i.since < i.until for i in ledger), ledger
         assert all(left.until < right.since for left, right in pairwise(ledger)), ledger
+        if scene.pruned_before is None and look.table.ousted_when is None:
+            _check_counted(look, seen)
         for record in records:
             if _is_pruned(scene, look, record):
                 _check_gone(scene, look, record, seen)
@@ -34,6 +36,12 @@ def check_end(scene: Scene, seen: Snapshot, settled_at: datetime) -> None:
                 _check_stored(look, record, seen, is_exact=True)
         holes = find_gaps(seen.ledgers[look.stream], since, settled_at - timedelta(seconds=1))
         assert not holes, f"the ledger has a hole after a complete run: {holes}"
+
+
+def _check_counted(look: Watched, seen: Snapshot) -> None:
+    """The runs account for each row: their counters were committed with it."""
+    counted, stored = seen.counted.get(look.stream, 0), len(seen.rows[look.stream])
+    assert counted == stored, f"{look.stream}: {stored} rows, {counted} of them counted"
 
 
 def _is_covered(ledger: Ledger, time: datetime) -> bool:

@@ -57,6 +57,12 @@ class DuckStore:
         for look in {look.table: look for look in watched}.values():
             self._read_table(source, look, seen)
         seen.ledgers = read_ledgers(self.connection, source, seen.rows)
+        seen.counted = dict(
+            self.connection.execute(
+                "SELECT stream, sum(rows_new)::BIGINT FROM etl.runs WHERE source = ? GROUP BY ALL",
+                [source],
+            ).fetchall()
+        )
         return seen
 
     def _read_table(self, source: str, look: Watched, seen: Snapshot) -> None:

@@ -53,11 +53,18 @@ class State:
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     streams: dict[str, KnownStream] = field(default_factory=dict)
     pruned: dict[str, datetime] = field(default_factory=dict)
+    runs: dict[tuple[str, str], RunRow] = field(default_factory=dict)
 
     def fork(self, tables: Iterable[str]) -> "State":
         """A copy to change; of the rows, those of some tables only."""
         forked = {**self.tables, **{name: dict(self.tables.get(name, {})) for name in tables}}
-        return State(forked, dict(self.ledgers), dict(self.streams), self.pruned)
+        return replace(
+            self,
+            tables=forked,
+            ledgers=dict(self.ledgers),
+            streams=dict(self.streams),
+            runs=dict(self.runs),
+        )
 
 
 @dataclass
@@ -90,6 +97,8 @@ class ModelStore:
                     value = None if version is None else kept.row[version]
                     seen.rows[look.stream][name] = Held(value, sum(map(len, kept.children)))
             seen.ledgers[look.stream] = state.ledgers.get(look.stream, ())
+        for run in state.runs.values():
+            seen.counted[run.stream] = seen.counted.get(run.stream, 0) + run.rows_new
         return seen
 
     def prune(self, tables: Sequence[Table], before: datetime, now: datetime) -> None:
@@ -143,6 +152,7 @@ def write_batch(store: ModelStore, batch: Batch, now: datetime) -> dict[str, Run
         rows = state.tables[table.name]
         for key in [key for key in rows if key[-1] == record_id]:
             rows[key] = replace(rows[key], is_gone=True)
+    state.runs |= {(run.run_id, run.stream): run for run in runs.values()}
     store.fate.meet_commit_boundary()
     store.states[batch.source] = state
     store.fate.meet_commit_boundary()

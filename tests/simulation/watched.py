@@ -51,8 +51,12 @@ class Watched:
 
 @dataclass
 class Snapshot:
-    """What a store holds of one source, by stream; `faults` are rows that may not be there."""
+    """What a store holds of one source, by stream; `faults` are rows that may not be there.
+
+    `counted` are the new rows that the runs say they have brought.
+    """
 
     rows: dict[str, dict[Name, Held]] = field(default_factory=dict)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
