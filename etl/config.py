@@ -49,7 +49,8 @@ Zone = Annotated[str, Meta(description='a time zone such as "UTC" or "Europe/Ber
 Rows = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
 Seconds = Annotated[float, Meta(ge=0, le=60, description="a number from 0 to 60")]
 Rate = Annotated[float, Meta(gt=0, description="a number above 0")]
-PageSize = Annotated[int, Meta(ge=1, le=1_000, description="a whole number from 1 to 1000")]
+# A page of one would never show how its list is ordered.
+PageSize = Annotated[int, Meta(ge=2, le=1_000, description="a whole number from 2 to 1000")]
 Threads = Annotated[int, Meta(ge=1, le=32, description="a whole number from 1 to 32")]
 Payloads = Annotated[
     Literal["full", "redacted", "none"], Meta(description='"full", "redacted" or "none"')

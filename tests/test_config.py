@@ -150,8 +150,8 @@ def test_what_is_wrong_with_the_file_is_said_by_key(file: Path, text: str, said:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("page_size = 1001", "page_size: found 1001, expected a whole number from 1 to 1000"),
-        ("page_size = 2.5", "page_size: found 2.5, expected a whole number from 1 to 1000"),
+        ("page_size = 1001", "page_size: found 1001, expected a whole number from 2 to 1000"),
+        ("page_size = 2.5", "page_size: found 2.5, expected a whole number from 2 to 1000"),
         ("concurrency = 0", "concurrency: found 0, expected a whole number from 1 to 32"),
         ("requests_per_second = 0", "requests_per_second: found 0, expected a number above 0"),
         (

@@ -51,8 +51,8 @@ def hang(request: httpx.Request) -> httpx.Response:
         ("pagesize = 5", 'sources.interpreter.pagesize: unknown key; did you mean "page_size"?'),
         ("frobnicate = 5", "sources.interpreter.frobnicate: unknown key; expected one of base_url"),
         (
-            "page_size = 0",
-            "sources.interpreter.page_size: found 0, expected a whole number from 1 to 1000",
+            "page_size = 1",
+            "sources.interpreter.page_size: found 1, expected a whole number from 2 to 1000",
         ),
         (
             'api_key = "sk-12345"',

@@ -30,7 +30,7 @@ NEVER = start_budget(None)
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
     """A folder in which an older version has synced two sources."""
     now = NOW + timedelta(hours=2)
-    api = RizaApi([make_record(number) for number in (1, 2, 3, 5)], date=now)
+    api = RizaApi([make_record(number) for number in (1, 2, 3, 1_450)], date=now)
     stage = Stage(tmp_path, api, now=now)
     stage.configure(SOURCES)
     shutil.copy(VERSIONS / f"v{request.param}.duckdb", stage.store)
