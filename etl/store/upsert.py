@@ -149,10 +149,19 @@ def read_stored(
     """The versions already there of the pending records."""
     table = pending.table
     columns = [table.columns[place] for place in find_key_places(table)]
+    bound = _bound_time(pending)
+    # Most batches lie where there is nothing yet, which takes no time to see.
+    if (
+        bound
+        and not connection.execute(
+            f"SELECT 1 FROM {table.name} WHERE source = ? {bound} LIMIT 1", [source]
+        ).fetchall()
+    ):
+        return {}
     rows = connection.execute(
         f"""
         SELECT content_hash, epoch_us(first_synced_at), {_select_key(columns)} FROM {table.name}
-        WHERE source = ? {_bound_time(pending)} AND {_match_key(columns)}
+        WHERE source = ? {bound} AND {_match_key(columns)}
         """,
         [source, *_list_key_values(columns, pending.rows)],
     ).fetchall()

@@ -39,20 +39,24 @@ def measure_chain(executions: int, folder: Path) -> Iterator[Figure]:
     """A list that can only be read page after page, beside a walk that does nothing else."""
     count = min(executions, CHAIN_EXECUTIONS)
     settings = DemoSettings(platforms=("riza",), executions=count, cached_records=count)
-    bare_s, sync_s = [], []
+    bare_s, sync_s, ratios = [], [], []
     with serve(settings) as served:
         url = f"{served.base_url}/riza"
         walk_bare(url)
         served.set_latency(LATENCY_MS)
         for number in range(ROUNDS):
+            before = served.ask_requests()
             bare_s.append(walk_bare(url))
+            between = served.ask_requests()
             work = folder / str(number)
             write_config(work, f'kind = "riza"\nbase_url = "{url}"')
             sync_s.append(run_etl(work, "sync").wall_s)
+            # One execution in a hundred is listed without details, and asked for by its id.
+            share = (served.ask_requests() - between) / (between - before)
+            ratios.append(sync_s[-1] / bare_s[-1] / share)
     yield Figure(f"{count:,} executions, {LATENCY_MS:.0f} ms: requests alone", "s", bare_s)
     yield Figure(f"{count:,} executions, {LATENCY_MS:.0f} ms: sync", "s", sync_s)
-    ratios = [sync / bare for sync, bare in zip(sync_s, bare_s, strict=True)]
-    yield Figure("sync / requests alone", "x", ratios)
+    yield Figure("sync / requests alone, for as many requests", "x", ratios)
 
 
 def walk_bare(url: str) -> float:
