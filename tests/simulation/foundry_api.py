@@ -12,12 +12,16 @@ RESOURCES = tuple(f"ri.function-registry.main.function.f{number}" for number in 
 
 @dataclass
 class FoundryApi:
-    """`expiry` is the chance that a token is refused, `too_large` the longest window answered."""
+    """`expiry` is the chance that a token is refused, `too_large` the longest window answered.
+
+    `refusals_at_rest`: how many tokens are refused in a world where else nothing happens any more.
+    """
 
     world: World
     resources: tuple[str, ...]
     expiry: float
     too_large: timedelta | None
+    refusals_at_rest: int = 0
 
     def answer(self, request: Request) -> Reply:
         body = request.body
@@ -35,7 +39,7 @@ class FoundryApi:
             reverse=True,
         )
         if "pageToken" in body:
-            if not self.world.is_calm and self.world.chance.random() < self.expiry:
+            if self._is_expired():
                 return Reply(400, {"errorName": "InvalidPageToken", "errorInstanceId": "2"})
             time, record_id = body["pageToken"].split()
             behind = (datetime.fromisoformat(time), record_id)
@@ -47,6 +51,12 @@ class FoundryApi:
         if not page:
             del answer["data"]
         return Reply(200, answer)
+
+    def _is_expired(self) -> bool:
+        if not self.world.is_calm:
+            return self.world.chance.random() < self.expiry
+        self.refusals_at_rest -= 1
+        return self.refusals_at_rest >= 0
 
     def find_resource(self, record: Record) -> str:
         return self.resources[record.number % len(self.resources)]

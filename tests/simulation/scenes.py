@@ -185,7 +185,7 @@ def make_foundry_scene(chance: random.Random, source: str) -> Scene:
     world.populate(chance.randrange(0, 10))
     resources = foundry_api.RESOURCES[: chance.choice((1, 1, 2, 3))]
     too_large = chance.choice((None, None, None, late_max * 0.4))
-    api = FoundryApi(world, resources, chance.choice((0.0, 0.2)), too_large)
+    api = FoundryApi(world, resources, chance.choice((0.0, 0.2)), too_large, chance.choice((0, 2)))
     window_days = max(late_max / timedelta(days=1) * 0.7, 0.05)
     config = SourceConfig(
         source,

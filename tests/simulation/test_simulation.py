@@ -1,7 +1,7 @@
 """Thousands of seeded schedules of a world in motion, a bad line and a process that dies.
 
-A failing seed is named in the error; `python -m tests.simulation.play DIALECT SEED 1` plays it.
-`make simulate` plays more of them.
+A failing seed is named in the error; `python -m tests.simulation.play DIALECT SEED 1` plays it: the
+same way each time, but for the few that run on real threads. `make simulate` plays more of them.
 """
 
 import os
