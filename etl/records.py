@@ -96,7 +96,7 @@ class Gap:
     newest-first list, below `since` for an oldest-first one), nearest first.
     `order` is what is known of the list's order when the walk begins. `rank` is how many stored
     rows stand before that place: a guess at its offset, which costs requests where it is wrong.
-    `whole` are the ids of stored rows at or above `since` that lack nothing: what the list leaves
+    `whole` are the ids of stored rows in it and next to it that lack nothing: what the list leaves
     out of them need not be retrieved again.
     """
 

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 import duckdb
 
 from etl.coverage import Interval, Ledger
-from etl.records import EPOCH, TICK, Mark, Order, Stream, Table, from_epoch_us, to_epoch_us
+from etl.records import EPOCH, TICK, Gap, Mark, Order, Stream, Table, from_epoch_us, to_epoch_us
 
 ANCHORS_MAX = 12
 OPEN_BY_ID_MAX = 50
 WHOLE_MAX = 100_000
+WHOLE_BESIDE_MAX = 1_000
+"""The longest page there may be: so many rows from beside a gap it can show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +127,27 @@ def read_open(
 
 
 def read_whole_ids(
-    connection: duckdb.DuckDBPyConnection, source: str, stream: Stream, since: datetime
+    connection: duckdb.DuckDBPyConnection, source: str, stream: Stream, gap: Gap
 ) -> frozenset[str]:
-    """The newest rows at or above `since` that lack nothing, of a list that may leave parts out."""
+    """The rows in a gap and next to it that lack nothing, of a list that may leave parts out."""
     table = stream.table
     if table.whole_when is None or table.time is None:
         return frozenset()
+    time = f'"{table.time}"'
+    since, until = (f"make_timestamptz({to_epoch_us(edge)})" for edge in (gap.since, gap.until))
+    whole = f"""
+        SELECT "{table.key[-1]}" FROM {table.name}
+        WHERE source = $source AND stream = $stream AND ({table.whole_when})
+    """
     rows = connection.execute(
         f"""
-        SELECT "{table.key[-1]}" FROM {table.name}
-        WHERE source = ? AND stream = ? AND ({table.whole_when})
-            AND "{table.time}" >= make_timestamptz({to_epoch_us(since)})
-        ORDER BY "{table.time}" DESC LIMIT {WHOLE_MAX}
+        ({whole} AND {time} >= {since} AND {time} < {until} ORDER BY {time} DESC LIMIT {WHOLE_MAX})
+        UNION ALL
+        ({whole} AND {time} < {since} ORDER BY {time} DESC LIMIT {WHOLE_BESIDE_MAX})
+        UNION ALL
+        ({whole} AND {time} >= {until} ORDER BY {time} LIMIT {WHOLE_BESIDE_MAX})
         """,
-        [source, stream.name],
+        {"source": source, "stream": stream.name},
     ).fetchall()
     return frozenset(record_id for (record_id,) in rows)
 

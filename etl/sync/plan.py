@@ -93,8 +93,9 @@ def _plan_stream(
     else:
         gaps = tuple(_anchor(connection, config, stream, gap, state) for gap in gaps)
     if reread is not None and not is_full:
-        whole = read_whole_ids(connection, config.name, stream, gaps[0].since)
-        gaps = (replace(gaps[0], whole=whole), *gaps[1:])
+        gaps = tuple(
+            replace(gap, whole=read_whole_ids(connection, config.name, stream, gap)) for gap in gaps
+        )
     return StreamPlan(stream, gaps, state, lookback, since, reread, still_open.ids)
 
 

@@ -11,7 +11,7 @@ import pytest
 from etl.records import SourceConfig
 from etl.sources import airflow, b3os, foundry, riza
 from tests.sources.airflow_server import Run, RunServer
-from tests.sources.riza_account import NOON, Account, make_history
+from tests.sources.riza_account import NOON, Account, make_execution, make_history
 from tests.sources.test_demo_sync import Lab, lab, open_when
 from tests.sync.passes import Bench, hour, open_bench
 
@@ -138,6 +138,23 @@ def test_what_was_listed_since_is_completed_and_nothing_else(
 
     assert account.asked == ["head", f"get e{COUNT + 2}", f"get e{COUNT + 1}"]
     assert bench.read("SELECT count(code) FROM riza.executions") == [(COUNT + 2,)]
+
+
+def test_what_came_too_late_for_the_lookback_is_completed_as_well(
+    bench: Bench, account: Account
+) -> None:
+    """It stands on the page that was read: to leave it out would be to lose it."""
+    bench.sync_well()
+    late = make_execution("late", COUNT - 30.5)
+    account.whole["late"] = late
+    account.records.insert(31, without_details(late))
+    account.take_asked()
+
+    bench.now += timedelta(minutes=2)
+    bench.sync_well()
+
+    assert account.asked == ["head", "get late"]
+    assert bench.read("SELECT count(code) FROM riza.executions") == [(COUNT + 1,)]
 
 
 def test_a_full_run_retrieves_all_details_again(bench: Bench, account: Account) -> None:

@@ -1,5 +1,6 @@
 """Pages of the one list, and single executions."""
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -131,7 +132,7 @@ def _make_page(client: Client, gap: Gap, listed: _Listed, previous: str | None) 
     if listed.ids:
         before = listed.ids[-2] if len(listed.ids) > 1 else previous
         following = _Position(before, listed.ids[-1], listed.is_short)
-    whole = _complete(client, gap, listed.decoded)
+    whole = _complete(client, gap.whole, listed.decoded)
     return Page(
         whole.records,
         [Mark(record.id, record.started_at) for record in listed.decoded.records],
@@ -188,10 +189,10 @@ def _find_id(raw: Raw) -> str | None:
         return found if isinstance(found, str) else None
 
 
-def _complete(client: Client, gap: Gap, decoded: Decoded[Execution]) -> Decoded[Execution]:
+def _complete(client: Client, stored: Set[str], decoded: Decoded[Execution]) -> Decoded[Execution]:
     """The records with their details, retrieved where the list left them out.
 
-    Without details come neither those that are stored with them nor those below the gap.
+    Those that are stored with their details do not come without.
     """
     if all(record.details is not UNSET for record in decoded.records):
         return decoded
@@ -201,7 +202,7 @@ def _complete(client: Client, gap: Gap, decoded: Decoded[Execution]) -> Decoded[
     for place, record in enumerate(decoded.records):
         extra = decoded.extras.get(place)
         if record.details is UNSET:
-            if record.id in gap.whole or record.started_at < gap.since:
+            if record.id in stored:
                 continue
             found = _find_whole(client, record)
             broken += found.broken
