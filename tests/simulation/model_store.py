@@ -16,7 +16,7 @@ import etl.sync.load
 import etl.sync.plan
 import etl.sync.run
 from etl.coverage import Ledger
-from etl.records import Mark, Order, Stream, Table
+from etl.records import Gap, Mark, Order, Stream, Table
 from etl.sources.airflow.tables import TASK_INSTANCES
 from etl.sources.b3os.tables import OPEN_RUN_STATUSES, OPEN_STATUSES
 from etl.store.read import ANCHORS_MAX, OPEN_BY_ID_MAX, KnownStream, OpenRecords, StreamState
@@ -256,18 +256,14 @@ def count_before(
     return sum(time >= edge if order == "descending" else time < edge for time in times)
 
 
-def read_whole_ids(
-    store: ModelStore, source: str, stream: Stream, since: datetime
-) -> frozenset[str]:
+def read_whole_ids(store: ModelStore, source: str, stream: Stream, gap: Gap) -> frozenset[str]:
+    """All of them: so few lie in any gap or next to it."""
     table = stream.table
     if table.whole_when is None or table.time is None:
         return frozenset()
-    name, time, told = (_place(table, c) for c in (table.key[-1], table.time, WHOLE[table.name]))
-    return frozenset(
-        kept.row[name]
-        for kept in _list_rows(store, source, stream.name, table)
-        if kept.row[told] is not None and kept.row[time] >= since
-    )
+    name, told = (_place(table, column) for column in (table.key[-1], WHOLE[table.name]))
+    rows = _list_rows(store, source, stream.name, table)
+    return frozenset(kept.row[name] for kept in rows if kept.row[told] is not None)
 
 
 STAND_INS: tuple[tuple[Any, Callable[..., Any]], ...] = (
