@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from etl.records import SourceConfig
 from etl.sources import airflow, b3os, foundry, riza
@@ -49,6 +49,14 @@ class Scene:
     fetched: set[str] = field(default_factory=set)
 
 
+class Bustle(NamedTuple):
+    """How many times something has come already, how likely something new is, and more of it."""
+
+    populated: int
+    insert: float
+    tie: float
+
+
 def _configure(chance: random.Random, source: str, kind: str, options: Any) -> SourceConfig:
     return SourceConfig(
         source,
@@ -63,24 +71,34 @@ def _configure(chance: random.Random, source: str, kind: str, options: Any) -> S
     )
 
 
+def _draw_bustle(chance: random.Random) -> Bustle:
+    """How much comes: as a rule something; now and then bursts, into an account that is new."""
+    if chance.random() < 0.2:
+        return Bustle(chance.randrange(0, 3), 0.5, 0.7)
+    return Bustle(
+        chance.randrange(0, 10), chance.choice((0.0, 0.2, 0.5)), chance.choice((0.0, 0.3, 0.6))
+    )
+
+
 def _draw_retention(chance: random.Random) -> timedelta | None:
     return chance.choice((None, None, None, timedelta(minutes=90), timedelta(hours=5)))
 
 
 def make_riza_scene(chance: random.Random, source: str) -> Scene:
     """An account in any order, whose forgotten ids are refused, ignored or silently empty."""
+    bustle = _draw_bustle(chance)
     world = World(
         chance,
         Habits(
-            insert=chance.choice((0.0, 0.2, 0.5)),
+            insert=bustle.insert,
             delete=chance.choice((0.0, 0.05, 0.3)),
             late=chance.choice((0.0, 0.2)),
             late_max=timedelta(minutes=9),
-            tie=chance.choice((0.0, 0.3, 0.6)),
+            tie=bustle.tie,
             retention=_draw_retention(chance),
         ),
     )
-    world.populate(chance.randrange(0, 10))
+    world.populate(bustle.populated)
     forgotten = chance.choice(("refused", "empty", "ignored"))
     api = RizaApi(world, chance.choice(ORDERS), forgotten, chance.choice(PAGE_SIZES))
     executions = Watched(
@@ -224,21 +242,22 @@ def _watch_resource(api: FoundryApi, resource: str) -> Watched:
 
 def make_b3os_scene(chance: random.Random, source: str) -> Scene:
     """An offset list in any order; executions that open, end, and are run again."""
+    bustle = _draw_bustle(chance)
     world = World(
         chance,
         Habits(
-            insert=chance.choice((0.0, 0.2, 0.5)),
+            insert=bustle.insert,
             delete=chance.choice((0.0, 0.1, 0.3)),
             change=chance.choice((0.0, 0.3)),
             late=chance.choice((0.0, 0.2)),
             late_max=timedelta(minutes=50),
-            tie=chance.choice((0.0, 0.3, 0.6)),
+            tie=bustle.tie,
             open=chance.choice((0.0, 0.4)),
             reopen_max=timedelta(minutes=50),
             retention=_draw_retention(chance),
         ),
     )
-    world.populate(chance.randrange(0, 10))
+    world.populate(bustle.populated)
     api = B3osApi(world, chance.choice(ORDERS))
     options = b3os.Options(runs=chance.random() < 0.3, events=chance.random() < 0.2)
     executions = Watched(
