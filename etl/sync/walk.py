@@ -217,7 +217,9 @@ def _advance(stream: Stream, trail: Trail, page: Page) -> Progress:
 def _seek_again(trail: Trail) -> None:
     """Begin the rest of the gap anew."""
     trail.losses += 1
-    trail.progress = start_walk(remaining_gap(trail.progress, trail.recent))
+    rest = start_walk(remaining_gap(trail.progress, trail.recent))
+    # The lookback counts from the server's clock when the walk began, not when it began anew.
+    trail.progress = replace(rest, until=min(rest.until, trail.progress.until))
     trail.position = trail.previous = None
     trail.seen.clear()
 

@@ -222,6 +222,23 @@ def test_a_head_that_comes_again_does_not_look_like_an_order(account: Account) -
         assert bench.ledger() == (Interval(EPOCH, hour(10)),)
 
 
+def test_a_walk_that_begins_anew_claims_no_more_than_up_to_its_beginning() -> None:
+    """By the server's clock: what comes late below is looked for from there."""
+    account = Account(make_history(9, is_ascending=True, step=60), now=hour(10))
+
+    def forget(asked: str) -> None:
+        if asked == "after e6":
+            account.now = hour(12)
+            account.records = [r for r in account.records if r["id"] not in ("e5", "e6")]
+
+    account.before = forget
+    with open_bench(transport=account.transport, now=hour(20)) as bench:
+        bench.sync_well()
+
+        assert bench.list_ids() == NINE
+        assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
 def test_a_list_without_order_claims_nothing_before_its_end(account: Account) -> None:
     account.records = account.records[::2] + account.records[1::2]
     with open_bench(transport=account.transport, now=hour(10)) as bench:
