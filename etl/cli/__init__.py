@@ -21,7 +21,6 @@ render     tables and bars for people
 fitting    how wide the columns of a table are
 """
 
-import atexit
 import gc
 import importlib
 import sys
@@ -155,8 +154,7 @@ def run() -> None:
     """The process `etl`: any command.
 
     Modules stay to the end and rows hold no cycles: to look through them again and again takes a
-    fifth of a sync, and once more at the exit a fifth of a run with nothing new.
+    fifth of a sync.
     """
     gc.set_threshold(GARBAGE_OBJECTS)
-    atexit.register(gc.freeze)
     main(prog_name="etl")
