@@ -13,7 +13,7 @@ import pytest
 
 from etl.records import SourceConfig
 from etl.sources import foundry
-from etl.sync.pump import run_threads
+from etl.sync.pump import run_inline, run_threads
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from tests.budgets import RecordingBudget
 from tests.sources.foundry_server import make_record
@@ -94,10 +94,22 @@ def test_refused_resources_are_told_once_and_stop_none_of_the_others(bench: Benc
     stored = {rid for (rid,) in bench.read("SELECT resource_rid FROM foundry.executions")}
     assert stored == set(RIDS) - set(REFUSED)
     assert sorted(error.exit_code for error in result.errors) == [3, 4]
-    assert crowd.asked == {rid: 1 if rid in REFUSED else 2 for rid in RIDS}
+    others = {rid: n for rid, n in crowd.asked.items() if rid not in REFUSED}
+    assert others == dict.fromkeys(stored, 2)
     assert 1 < crowd.at_once_max <= CONFIG.concurrency
     failed = {stream: code for stream, state, code in bench.states() if state == "failed"}
     assert failed == {RIDS[7]: 3, RIDS[150]: 4}
+
+
+def test_a_refused_resource_is_asked_for_no_more(bench: Bench) -> None:
+    """One job after the other: a window that is under way already cannot be called back."""
+    crowd = Crowd(meeting=threading.Barrier(1))
+    bench.transport = httpx.MockTransport(crowd.answer)
+    bench.run_jobs, bench.configs = run_inline, [CONFIG]
+
+    bench.sync()
+
+    assert {rid: crowd.asked[rid] for rid in REFUSED} == dict.fromkeys(REFUSED, 1)
 
 
 def test_a_refused_token_is_one_error_however_many_resources_there_are(bench: Bench) -> None:
