@@ -22,6 +22,9 @@ WAL_MAX = "1B"
 """Any log is too long: what is committed goes to its place at once, and not to a log before."""
 ROW_GROUP_ROWS = 6_144
 """Some more than a batch: each batch is a group of its own then, and none is written twice."""
+CAN_WRITE_ASIDE = not duckdb.__version__.startswith("1.")
+"""DuckDB 2 writes files by threads of their own, and waits for ever when a COPY to CSV or JSON fails
+meanwhile (seen with 2.0.0)."""
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
 
@@ -139,6 +142,8 @@ def configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnectio
     """The connection, with times in UTC, and without the bar that DuckDB may draw on stdout."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
+    if CAN_WRITE_ASIDE:
+        connection.execute("SET async_threads = 0")
     return connection
 
 

@@ -110,6 +110,19 @@ def test_times_are_those_of_utc(tmp_path: Path) -> None:
         assert read(connection, sql) == [("1970-01-01 00:00:00+00",)]
 
 
+@pytest.mark.timeout(60)
+def test_a_copy_that_fails_on_the_way_ends(tmp_path: Path) -> None:
+    """Each time of many: DuckDB 2 by itself would wait for ever, after a few of them."""
+    path = make_store(tmp_path / "s.duckdb")
+    rows = "SELECT CASE WHEN range < 9000 THEN range ELSE error('no') END FROM range(9001)"
+    copy = f"COPY ({rows}) TO '{tmp_path / 'rows'}' (FORMAT json)"
+
+    with open_reader(path) as connection:
+        for _ in range(100):
+            with pytest.raises(duckdb.InvalidInputException, match="no"):
+                connection.execute(copy)
+
+
 def test_a_reader_that_opens_between_commits_succeeds(tmp_path: Path) -> None:
     """In another process, as a BI tool would, and it keeps seeing whole commits."""
     path = make_store(tmp_path / "s.duckdb", rows=0)
