@@ -23,8 +23,8 @@ WAL_MAX = "1B"
 ROW_GROUP_ROWS = 6_144
 """Some more than a batch: each batch is a group of its own then, and none is written twice."""
 CAN_WRITE_ASIDE = not duckdb.__version__.startswith("1.")
-"""DuckDB 2 writes files by threads of their own, and waits for ever when a COPY to CSV or JSON fails
-meanwhile (seen with 2.0.0)."""
+"""DuckDB 2 writes files by threads of their own, and waits for ever when a COPY fails or is
+interrupted meanwhile (seen with 2.0.0)."""
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
 
