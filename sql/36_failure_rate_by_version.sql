@@ -14,14 +14,6 @@ WITH counted AS (
     FROM mapped_executions
     WHERE version IS NOT NULL
     GROUP BY source, name, version
-),
-
--- Wilson's interval: 1.959964 is the normal quantile for 95 %, 3.84 its square.
-bounded AS (
-    SELECT
-        *,
-        1.959964 * sqrt(failed * succeeded / nullif(finished, 0) + 0.960364720324) AS margin
-    FROM counted
 )
 
 SELECT
@@ -34,15 +26,9 @@ SELECT
     unknown,
     finished,
     failed / nullif(finished, 0) AS failure_rate,
-    CASE
-        WHEN failed > 0 THEN (failed + 1.920729440648 - margin) / (finished + 3.841458881296)
-        WHEN finished > 0 THEN 0.0
-    END AS failure_rate_low,
-    CASE
-        WHEN succeeded > 0 THEN (failed + 1.920729440648 + margin) / (finished + 3.841458881296)
-        WHEN finished > 0 THEN 1.0
-    END AS failure_rate_high,
+    wilson_low(failed, succeeded) AS failure_rate_low,
+    wilson_high(failed, succeeded) AS failure_rate_high,
     finished < 30 AS low_sample,
     first_seen_at,
     last_seen_at
-FROM bounded
+FROM counted

@@ -33,47 +33,19 @@ counted AS (
     GROUP BY source, name
 ),
 
--- Wilson's interval: 1.959964 is the normal quantile for 95 %, 3.84 its square.
-bounded AS (
+rated AS (
     SELECT
         * REPLACE (
             CASE WHEN measured >= 5 THEN p95_ms END AS p95_ms,
             CASE WHEN previous_measured >= 5 THEN previous_p95_ms END AS previous_p95_ms
         ),
-        1.959964 * sqrt(failed * succeeded / nullif(finished, 0) + 0.960364720324) AS margin,
-        1.959964 * sqrt(
-            previous_failed * previous_succeeded / nullif(previous_finished, 0) + 0.960364720324
-        ) AS previous_margin
-    FROM counted
-),
-
-rated AS (
-    SELECT
-        *,
         failed / nullif(finished, 0) AS failure_rate,
-        CASE
-            WHEN failed > 0 THEN (failed + 1.920729440648 - margin) / (finished + 3.841458881296)
-            WHEN finished > 0 THEN 0.0
-        END AS failure_rate_low,
-        CASE
-            WHEN succeeded > 0
-                THEN (failed + 1.920729440648 + margin) / (finished + 3.841458881296)
-            WHEN finished > 0 THEN 1.0
-        END AS failure_rate_high,
+        wilson_low(failed, succeeded) AS failure_rate_low,
+        wilson_high(failed, succeeded) AS failure_rate_high,
         previous_failed / nullif(previous_finished, 0) AS previous_failure_rate,
-        CASE
-            WHEN previous_failed > 0
-                THEN (previous_failed + 1.920729440648 - previous_margin)
-                    / (previous_finished + 3.841458881296)
-            WHEN previous_finished > 0 THEN 0.0
-        END AS previous_failure_rate_low,
-        CASE
-            WHEN previous_succeeded > 0
-                THEN (previous_failed + 1.920729440648 + previous_margin)
-                    / (previous_finished + 3.841458881296)
-            WHEN previous_finished > 0 THEN 1.0
-        END AS previous_failure_rate_high
-    FROM bounded
+        wilson_low(previous_failed, previous_succeeded) AS previous_failure_rate_low,
+        wilson_high(previous_failed, previous_succeeded) AS previous_failure_rate_high
+    FROM counted
 )
 
 SELECT

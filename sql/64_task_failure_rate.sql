@@ -18,14 +18,6 @@ WITH counted AS (
         max(start_date) FILTER (state = 'failed') AS last_failure_at
     FROM airflow.task_instances
     GROUP BY source, dag_id, task_id
-),
-
--- Wilson's interval: 1.959964 is the normal quantile for 95 %, 3.84 its square.
-bounded AS (
-    SELECT
-        *,
-        1.959964 * sqrt(failed * succeeded / nullif(finished, 0) + 0.960364720324) AS margin
-    FROM counted
 )
 
 SELECT
@@ -40,17 +32,11 @@ SELECT
     running,
     finished,
     failed / nullif(finished, 0) AS failure_rate,
-    CASE
-        WHEN failed > 0 THEN (failed + 1.920729440648 - margin) / (finished + 3.841458881296)
-        WHEN finished > 0 THEN 0.0
-    END AS failure_rate_low,
-    CASE
-        WHEN succeeded > 0 THEN (failed + 1.920729440648 + margin) / (finished + 3.841458881296)
-        WHEN finished > 0 THEN 1.0
-    END AS failure_rate_high,
+    wilson_low(failed, succeeded) AS failure_rate_low,
+    wilson_high(failed, succeeded) AS failure_rate_high,
     finished < 30 AS low_sample,
     retried,
     recovered_by_retry,
     tries_per_run,
     last_failure_at
-FROM bounded
+FROM counted

@@ -2,15 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from etl.cli.shell import Shell, pass_shell, shared_options
 from etl.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 FORMATS = ("table", "csv", "jsonl", "parquet")
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}

@@ -38,9 +38,11 @@ def command(shell: Shell, file: Path, days: int, sources: tuple[str, ...]) -> No
     from etl.report.page import render_page
     from etl.report.publish import write_page
     from etl.report.read import read_figures
+    from etl.views import check_views
 
     store = load_store(shell.config_file)
     with open_known(store) as connection:
+        check_views(connection, store.path)
         figures = read_figures(connection, sources, days, shell.clock())
     page = render_page(figures, store.path.name)
     write_page(file, page)

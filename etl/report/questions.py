@@ -40,26 +40,13 @@ FROM edges
 KNOWN_SOURCES = """
 SELECT source FROM etl.streams UNION SELECT DISTINCT source FROM executions ORDER BY source
 """
-# Wilson's interval and the least number of samples are those of the views.
 WORDS = """
-CREATE OR REPLACE TEMP MACRO wilson_margin(failed, finished) AS
-    1.959964 * sqrt(failed * (finished - failed) / nullif(finished, 0) + 0.960364720324);
 CREATE OR REPLACE TEMP MACRO rate_of(failed, finished) AS {
     'finished': finished,
     'failed': failed,
     'rate': failed / nullif(finished, 0),
-    'low': CASE
-        WHEN failed > 0
-        THEN (failed + 1.920729440648 - wilson_margin(failed, finished))
-            / (finished + 3.841458881296)
-        WHEN finished > 0 THEN 0.0
-    END,
-    'high': CASE
-        WHEN finished > failed
-        THEN (failed + 1.920729440648 + wilson_margin(failed, finished))
-            / (finished + 3.841458881296)
-        WHEN finished > 0 THEN 1.0
-    END
+    'low': wilson_low(failed, finished - failed),
+    'high': wilson_high(failed, finished - failed)
 };
 CREATE OR REPLACE TEMP MACRO wall(moment) AS
     moment AT TIME ZONE (SELECT timezone FROM clock);

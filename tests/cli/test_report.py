@@ -2,6 +2,7 @@
 
 import re
 
+import duckdb
 import pytest
 
 from tests.cli.stage import Stage
@@ -38,6 +39,21 @@ def test_an_unknown_source_is_refused_and_the_old_page_stays(synced: Stage) -> N
     assert result.exit_code == 2
     assert 'no source "nothing" in the store; it has interpreter' in result.stderr
     assert (synced.folder / "report.html").read_text() == "old"
+
+
+def test_a_store_with_the_views_of_another_version_is_to_be_synced_first(synced: Stage) -> None:
+    with duckdb.connect(str(synced.store)) as connection:
+        connection.execute("UPDATE etl.meta SET value = 'former' WHERE name = 'views_hash'")
+
+    refused = synced.run("report", "report.html")
+    synced.run("sync")
+    done = synced.run("report", "report.html")
+
+    assert refused.exit_code == 6
+    assert "its views are those of another version of etl; the next etl sync renews them" in (
+        refused.stderr
+    )
+    assert done.exit_code == 0
 
 
 def test_without_a_store_nothing_is_written(bare: Stage) -> None:
