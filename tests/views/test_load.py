@@ -1,5 +1,6 @@
 """How much runs: per day, per hour, per minute, and at the same time."""
 
+import random
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,31 +41,61 @@ def test_throughput(case: Case, zone: str) -> None:
 
 
 def test_concurrency(case: Case) -> None:
-    """What ran at each instant at which something started, counted one by one."""
     ran = [e for e in case.executions if e.ended_at is not None and e.outcome != "running"]
     expected = []
     for (source,), members in group(ran, lambda e: (e.source,)).items():
-        spans = [(e.started_at, max(e.ended_at, e.started_at + TICK)) for e in members]
-        hours = {
-            since.replace(minute=0, second=0, microsecond=0) + n * HOUR
-            for since, until in spans
-            for n in range((until - since) // HOUR + 2)
-        }
-        for hour in hours:
-            parts = [
-                (max(a, hour), min(b, hour + HOUR))
-                for a, b in spans
-                if a < hour + HOUR and b > hour
-            ]
-            if parts:
-                row: dict[str, Any] = {"source": source, "hour": hour}
-                row["max_running"] = max(sum(a <= at < b for a, b in parts) for at, _ in parts)
-                busy = sum(((b - a) for a, b in parts), timedelta())
-                row["mean_running"] = busy / HOUR
-                row["is_complete"] = covers(case.history, source, hour, hour + HOUR)
-                expected.append(row)
+        for row in sweep([(e.started_at, e.ended_at) for e in members]):
+            row["source"] = source
+            row["is_complete"] = covers(case.history, source, row["hour"], row["hour"] + HOUR)
+            expected.append(row)
 
     assert_same(read(case.store, "FROM concurrency"), expected, "source", "hour")
+
+
+def sweep(spans: list[tuple[datetime, datetime]]) -> list[dict[str, Any]]:
+    """What ran at each instant at which something started, counted one by one."""
+    spans = [(since, max(until, since + TICK)) for since, until in spans]
+    hours = {
+        since.replace(minute=0, second=0, microsecond=0) + n * HOUR
+        for since, until in spans
+        for n in range((until - since) // HOUR + 2)
+    }
+    rows = []
+    for hour in hours:
+        parts = [
+            (max(a, hour), min(b, hour + HOUR)) for a, b in spans if a < hour + HOUR and b > hour
+        ]
+        if parts:
+            most = max(sum(a <= at < b for a, b in parts) for at, _ in parts)
+            busy = sum(((b - a) for a, b in parts), timedelta())
+            rows.append({"hour": hour, "max_running": most, "mean_running": busy / HOUR})
+    return rows
+
+
+def test_hundreds_at_the_same_time_are_counted_to_the_microsecond() -> None:
+    """Many begin as others end, some at the full hour and at half past."""
+    chance = random.Random(45)
+    places = [chance.randrange(3 * 3_600_000_000) for _ in range(100)]
+    places += [half * 1_800_000_000 + n for half in range(6) for n in (-1, 0, 1)]
+    drawn = [sorted(chance.sample(places, 2)) for _ in range(300)]
+    spans = [(NOW + since * TICK, NOW + until * TICK) for since, until in drawn]
+    store = open_store()
+    rows: list[dict[str, Any]] = [
+        {
+            "id": str(n),
+            "source": "s",
+            "started_at": since,
+            "finished_at": until,
+            "status": "success",
+        }
+        for n, (since, until) in enumerate(spans)
+    ]
+    insert(store, "b3os.executions", rows)
+
+    found = read(store, "SELECT 's' AS source, hour, max_running, mean_running FROM concurrency")
+
+    assert_same(found, [{"source": "s", **row} for row in sweep(spans)], "source", "hour")
+    assert max(row["max_running"] for row in found) > 100
 
 
 def read_concurrency(spans: list[tuple[datetime, int | None]]) -> list[tuple[Any, ...]]:
