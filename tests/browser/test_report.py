@@ -12,6 +12,8 @@ from tests.report.test_page import HOSTILE
 
 Show = Callable[..., Shown]
 SCHEMES = ("light", "dark")
+A4_WITHOUT_MARGINS = 695
+"""Its width in pixels of CSS, of which 96 are an inch."""
 CONTRAST_MIN = 4.5
 """Of the Web Content Accessibility Guidelines, level AA."""
 CONTRAST = """
@@ -110,11 +112,16 @@ def test_a_phone_shows_drawings_whose_labels_can_be_read(report_file: Path, show
     page = show(report_file, "phone").page
 
     assert_drawings(page, "narrow", "wide")
-    heights = page.evaluate(
+    assert min(measure_labels(page)) >= 10
+
+
+def measure_labels(page: Page) -> list[float]:
+    """The heights of the labels of the drawings for narrow places, in pixels of CSS."""
+    heights: list[float] = page.evaluate(
         "[...document.querySelectorAll('figure .narrow text')]"
         ".map(text => text.getBoundingClientRect().height)"
     )
-    assert min(heights) >= 10
+    return heights
 
 
 def assert_drawings(page: Page, seen: str, hidden: str) -> None:
@@ -142,4 +149,21 @@ def test_paper_is_white_also_for_who_prefers_the_dark(report_file: Path, show: S
     assert read_colours(page)[0] == "rgb(255, 255, 255)"
     document = page.pdf(format="A4", prefer_css_page_size=True)
     assert document.startswith(b"%PDF")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", document)) <= 12
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", document)) <= 8
+
+
+def test_paper_shows_two_drawings_side_by_side_whose_labels_can_be_read(
+    report_file: Path, show: Show
+) -> None:
+    page = show(report_file).page
+
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4_WITHOUT_MARGINS, "height": 900})
+
+    assert_drawings(page, "narrow", "wide")
+    assert min(measure_labels(page)) >= 10
+    left, right = [figure.bounding_box() for figure in page.locator(".pair figure").all()[:2]]
+    assert left is not None
+    assert right is not None
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] < right["x"]
