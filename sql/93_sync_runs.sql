@@ -3,6 +3,7 @@ SELECT
     run_id,
     source,
     stream,
+    mode,
     started_at,
     ended_at,
     (epoch_us(ended_at) - epoch_us(started_at)) / 1e6 AS duration_s,

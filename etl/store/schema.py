@@ -54,6 +54,7 @@ RUNS = Table(
         run_id="VARCHAR",
         source="VARCHAR",
         stream="VARCHAR",
+        mode="VARCHAR",
         started_at="TIMESTAMPTZ",
         ended_at="TIMESTAMPTZ",
         state="VARCHAR",

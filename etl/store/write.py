@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 import duckdb
 import msgspec
@@ -16,6 +17,9 @@ from etl.store.read import KnownStream, read_ledgers, read_streams
 from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
 from etl.store.upsert import Fate, Stamp, upsert_rows
 from etl.tables import PendingRows
+
+Mode = Literal["sync", "full", "fetch", "replay"]
+"""What a run was asked for: what is missing, everything again, single records, the quarantine."""
 
 TEXTS = """from_json(?, '["VARCHAR"]')"""
 """A list of texts as one parameter, in JSON."""
@@ -50,6 +54,7 @@ class RunRow:
     source: str
     stream: str
     started_at: datetime
+    mode: Mode = "sync"
     ended_at: datetime | None = None
     state: str = "running"
     pages: int = 0

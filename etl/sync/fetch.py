@@ -25,7 +25,8 @@ def fetch_records(
     """
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full=False)
-    loader = start_loader(config, uuid4().hex[:12], replace(around, limits=ONE_COMMIT), plans)
+    around = replace(around, limits=ONE_COMMIT)
+    loader = start_loader(config, uuid4().hex[:12], around, plans, "fetch")
     # A record fetched by name did not come late: the lookback must not grow by it.
     loader.batch.known = {}
     # And it is wanted, however old it is.

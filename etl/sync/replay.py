@@ -29,7 +29,7 @@ def replay_quarantine(config: SourceConfig, around: Surroundings) -> SourceResul
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full=False)
         rows = read_quarantined(connection, config.name)
-    loader = start_loader(config, uuid4().hex[:12], around, plans)
+    loader = start_loader(config, uuid4().hex[:12], around, plans, "replay")
     loader.redactor = Redactor(around.key, "full")
     loader.batch.known = {}
     streams = {plan.stream.name: plan.stream for plan in plans}

@@ -19,7 +19,7 @@ from etl.records import SourceConfig, Stream
 from etl.redact import Redactor, mask_line
 from etl.sources import SOURCES
 from etl.store.connect import Opener
-from etl.store.write import Batch, RunRow, mark_interrupted
+from etl.store.write import Batch, Mode, RunRow, mark_interrupted
 from etl.sync.load import BatchLimits, Loader, commit, commit_if_due, load_step
 from etl.sync.plan import StreamPlan, plan_streams
 from etl.sync.pump import Ended, Event, Job, run_threads
@@ -102,7 +102,7 @@ def sync_source(
     source = SOURCES[config.kind]
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full)
-    loader = start_loader(config, run_id, around, plans)
+    loader = start_loader(config, run_id, around, plans, "full" if is_full else "sync")
     result = SourceResult(config.name)
     traffic: dict[str, list[Traffic]] = {plan.stream.name: [] for plan in plans}
     with open_client(
@@ -139,7 +139,11 @@ def plan_source(
 
 
 def start_loader(
-    config: SourceConfig, run_id: str, around: Surroundings, plans: Sequence[StreamPlan]
+    config: SourceConfig,
+    run_id: str,
+    around: Surroundings,
+    plans: Sequence[StreamPlan],
+    mode: Mode,
 ) -> Loader:
     """A loader with an empty batch and a run row per stream."""
     now = around.clock()
@@ -159,7 +163,7 @@ def start_loader(
         around.clock,
         around.limits,
         batch,
-        runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now) for p in plans},
+        runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now, mode) for p in plans},
         rereads={plan.stream.name: plan.reread for plan in plans if plan.reread},
     )
 

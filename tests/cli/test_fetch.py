@@ -10,7 +10,8 @@ def test_an_execution_is_fetched_by_its_id_and_the_ledger_not_touched(stage: Sta
     assert result.stderr == "interpreter: 1 new, 0 changed, 0 unchanged; 1 pages\n"
     assert stage.list_ids() == ["exec0002"]
     assert stage.query("SELECT count(*) FROM etl.coverage") == [(0,)]
-    assert stage.query("SELECT state, requests, exit_code FROM etl.runs") == [("fetched", 1, 0)]
+    runs = stage.query("SELECT mode, state, requests, exit_code FROM sync_runs")
+    assert runs == [("fetch", "fetched", 1, 0)]
 
 
 def test_fetching_again_brings_the_change(stage: Stage) -> None:

@@ -174,6 +174,8 @@ def test_full_reads_again_what_is_known(stage: Stage) -> None:
 
     assert "2 changed" in incremental.stderr
     assert "1 changed, 2 unchanged" in full.stderr
+    query = "SELECT mode, rows_changed FROM sync_runs WHERE rows_changed > 0 ORDER BY 2"
+    assert stage.query(query) == [("full", 1), ("sync", 2)]
 
 
 def test_views_timezone_and_key_id_are_there_after_the_first_sync(bare: Stage) -> None:

@@ -58,6 +58,8 @@ def test_what_is_understood_by_now_is_stored_and_the_rest_stays(
     assert list_quarantined(store) == ["bad"]
     stored = store.execute("SELECT id, duration_ms FROM riza.executions").fetchall()
     assert stored == [("e1", 7)]
+    runs = store.execute("SELECT mode, state FROM etl.runs").fetchall()
+    assert runs == [("replay", "replayed")]
 
 
 def test_a_fingerprint_is_not_taken_of_a_fingerprint(store: duckdb.DuckDBPyConnection) -> None:

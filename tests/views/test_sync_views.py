@@ -162,7 +162,7 @@ def test_sync_runs() -> None:
     counts |= {"received_bytes": 1000, "covered_s": 60.0}
     key = {"run_id": "1", "source": "s", "stream": "executions"}
     times = {"started_at": NOW - timedelta(seconds=10), "ended_at": NOW}
-    outcome = {"state": "done", "exit_code": 0, "error": None}
+    outcome = {"mode": "full", "state": "done", "exit_code": 0, "error": None}
     insert_run(store, **key, **times, **outcome, **counts)
     insert_run(store, run_id="2", source="s", stream="executions", started_at=NOW)
 
@@ -171,7 +171,7 @@ def test_sync_runs() -> None:
     assert [row["run_id"] for row in rows] == ["2", "1"]
     expected = {**key, **times, **outcome, **counts, "duration_s": 10.0, "rows_per_s": 15.0}
     assert rows[1] == expected
-    assert rows[0]["duration_s"] is rows[0]["rows_per_s"] is None
+    assert rows[0]["mode"] is rows[0]["duration_s"] is rows[0]["rows_per_s"] is None
 
 
 def find_quantile(values: list[float], share: float) -> float | None:
