@@ -6,7 +6,6 @@ A pruned payload stays away because its record keeps the hash of its whole conte
 is unchanged.
 """
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ import duckdb
 
 from etl.errors import ConfigError
 from etl.records import Column, Table, from_epoch_us, to_epoch_us
+from etl.store.connect import transaction
 from etl.tables import CONTENT_COLUMNS, list_child_key
 
 What = Literal["executions", "payloads", "quarantine"]
@@ -238,18 +238,6 @@ def _remember(
         f"UPDATE etl.pruned SET {column} = greatest({column}, {make_time(before)}), "
         f"pruned_at = {make_time(now)}"
     )
-
-
-@contextlib.contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Everything in the block, or nothing of it."""
-    connection.execute("BEGIN")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def make_time(time: datetime) -> str:

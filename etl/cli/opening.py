@@ -10,7 +10,7 @@ from etl.config import StoreConfig
 from etl.errors import StoreError
 from etl.redact import load_key, make_key_id
 from etl.sources import list_tables
-from etl.store.connect import Opener, open_reader, open_writer
+from etl.store.connect import Opener, open_reader, open_writer, transaction
 from etl.store.schema import SCHEMA_VERSION, check_version, ensure_schema, read_version
 from etl.views import create_views
 
@@ -23,11 +23,10 @@ def prepare_store(store: StoreConfig, budget: Budget) -> tuple[Opener, bytes]:
     with open_writer(store.path, budget) as connection:
         ensure_schema(connection, list_tables(), store.path)
         key = load_key(store.path, read_key_id(connection))
-        connection.execute("BEGIN")
-        _write_meta(connection, "key_id", make_key_id(key))
-        _write_meta(connection, "timezone", store.timezone)
-        create_views(connection)
-        connection.execute("COMMIT")
+        with transaction(connection):
+            _write_meta(connection, "key_id", make_key_id(key))
+            _write_meta(connection, "timezone", store.timezone)
+            create_views(connection)
 
     @contextlib.contextmanager
     def open_store() -> Iterator[duckdb.DuckDBPyConnection]:

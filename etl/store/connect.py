@@ -147,6 +147,20 @@ def configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnectio
     return connection
 
 
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Everything in the block, or nothing of it."""
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A COMMIT that failed has rolled back by itself; what it said must not be lost.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _let_writers_in(path: Path, budget: Budget, wait_s: float) -> None:
     """Wait while a writer waits, but not for ever: it may be stopped, or wait for somebody else."""
     waited_s = 0.0

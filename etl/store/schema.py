@@ -10,6 +10,7 @@ import xxhash
 
 from etl.errors import StoreError
 from etl.records import Column, Table
+from etl.store.connect import transaction
 from etl.store.migrations import MIGRATIONS
 from etl.tables import CONTENT_COLUMNS, list_child_columns
 
@@ -128,14 +129,9 @@ def ensure_schema(
     shape = _describe_shape(declared)
     if version == SCHEMA_VERSION and meta.get(SHAPE) == shape:
         return
-    connection.execute("BEGIN")
-    try:
+    with transaction(connection):
         _upgrade(connection, declared, version)
         _write_meta(connection, {VERSION: str(SCHEMA_VERSION), SHAPE: shape})
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def check_version(version: int | None, path: Path) -> None:

@@ -1,6 +1,5 @@
 """One batch into the store: rows, children, ledger, quarantine and counters, or none of them."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ import msgspec
 
 from etl.coverage import Interval, Ledger, Progress, apply_walk
 from etl.records import Table, to_epoch_us
+from etl.store.connect import transaction
 from etl.store.drift import write_drift
 from etl.store.read import KnownStream, read_ledgers, read_streams
 from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
@@ -107,16 +107,8 @@ def write_batch(
     connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime
 ) -> dict[str, RunRow]:
     """Commit a batch in one transaction; the run rows by stream as they now stand."""
-    connection.execute("BEGIN")
-    try:
-        runs = _write(connection, batch, now)
-        connection.execute("COMMIT")
-    except BaseException:
-        # A COMMIT that failed has rolled back by itself; what it said must not be lost.
-        with contextlib.suppress(duckdb.Error):
-            connection.execute("ROLLBACK")
-        raise
-    return runs
+    with transaction(connection):
+        return _write(connection, batch, now)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> dict[str, RunRow]:

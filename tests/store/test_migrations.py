@@ -18,6 +18,7 @@ from etl.store.connect import open_writer
 from etl.store.migrations import MIGRATIONS, Migration
 from etl.store.schema import SCHEMA_VERSION, ensure_schema, read_version
 from tests.cli.stage import NOW, RizaApi, Stage, make_record
+from tests.cli.test_faults import full_disk
 from tests.store.things import JOBS, THINGS, dump, read
 from tests.store.versions.__main__ import KEY, SOURCES
 
@@ -172,6 +173,22 @@ def test_an_upgrade_that_fails_at_any_statement_changes_nothing(old: Stage) -> N
         assert count > 8
         assert read_version(connection) == SCHEMA_VERSION
         assert "lab.things" in dump(connection)
+
+
+def test_a_full_disk_leaves_the_old_store_and_the_next_sync_upgrades_it(
+    old: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(old.folder)
+    with duckdb.connect(str(old.store), read_only=True) as connection:
+        before = dump(connection)
+
+    with full_disk():
+        refused = old.run("sync")
+
+    assert (refused.exit_code, refused.stderr.count("\n")) == (6, 1)
+    with duckdb.connect(str(old.store), read_only=True) as connection:
+        assert dump(connection) == before
+    assert old.run("sync").exit_code == 0
 
 
 def test_migrations_run_in_order_and_only_those_that_are_due(
