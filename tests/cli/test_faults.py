@@ -171,6 +171,19 @@ def test_a_full_disk_leaves_a_store_that_was_to_be_compacted(synced: Stage) -> N
     assert hash_files(synced.folder) == before
 
 
+@pytest.mark.parametrize("line", ["sync --full", "prune --payloads-older-than 0d --yes"])
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(synced: Stage, line: str) -> None:
+    records = [make_record(number) for number in range(1, 60)]
+    more = synced.but(handler=RizaApi(records))
+
+    with full_disk():
+        result = run_line(more, line)
+
+    assert (result.exit_code, result.stderr.count("\n")) == (6, 1)
+    assert more.run("sync", "--full").exit_code == 0
+    assert more.list_ids() == [record["id"] for record in records]
+
+
 def test_a_full_disk_leaves_the_exported_files_and_the_next_export_goes_on(synced: Stage) -> None:
     table = "etl.filler"
     with duckdb.connect(str(synced.store)) as connection:
