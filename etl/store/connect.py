@@ -151,9 +151,16 @@ def configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnectio
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Everything in the block, or nothing of it."""
     connection.execute("BEGIN")
-    try:
+    with rolling_back(connection):
         yield
         connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def rolling_back(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Whatever goes wrong in the block, nothing is left of the transaction."""
+    try:
+        yield
     except BaseException:
         # A COMMIT that failed has rolled back by itself; what it said must not be lost.
         with contextlib.suppress(duckdb.Error):

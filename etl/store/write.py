@@ -11,7 +11,7 @@ import msgspec
 
 from etl.coverage import Interval, Ledger, Progress, apply_walk
 from etl.records import Table, to_epoch_us
-from etl.store.connect import transaction
+from etl.store.connect import rolling_back
 from etl.store.drift import write_drift
 from etl.store.read import KnownStream, read_ledgers, read_streams
 from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
@@ -103,12 +103,22 @@ def count_rows(batch: Batch) -> int:
     return sum(len(pending.rows) for pending in batch.pending.values())
 
 
-def write_batch(
+def stage_batch(
     connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime
 ) -> dict[str, RunRow]:
-    """Commit a batch in one transaction; the run rows by stream as they now stand."""
-    with transaction(connection):
+    """Write a batch in one transaction, which is left open; the run rows by stream as they stand.
+
+    What takes the longest, the commit, is one statement that needs nothing of the batch any more.
+    """
+    connection.execute("BEGIN")
+    with rolling_back(connection):
         return _write(connection, batch, now)
+
+
+def commit_batch(connection: duckdb.DuckDBPyConnection) -> None:
+    """Commit what was written."""
+    with rolling_back(connection):
+        connection.execute("COMMIT")
 
 
 def _write(connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime) -> dict[str, RunRow]:

@@ -1,7 +1,9 @@
 """Pages become redacted rows, rows become batches, batches become commits."""
 
+import contextlib
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,9 +17,11 @@ from etl.store.write import (
     QuarantinedRecord,
     RunRow,
     Walked,
+    commit_batch,
     count_rows,
-    write_batch,
+    stage_batch,
 )
+from etl.sync.commits import Submit, submit_inline
 from etl.sync.walk import Step
 from etl.tables import PendingRows
 
@@ -38,7 +42,8 @@ class BatchLimits:
 class Loader:
     """One source on its way into the store: the batch at hand, and the run so far.
 
-    `rereads` are what each stream has still to take from its ledger, see StreamPlan.
+    `rereads` are what each stream has still to take from its ledger, see StreamPlan. `outcome` is
+    that of the one commit that may go on while the next batch is made.
     """
 
     source: Source
@@ -52,6 +57,8 @@ class Loader:
     size_bytes: int = 0
     runs: dict[str, RunRow] = field(default_factory=dict)
     rereads: dict[str, Interval] = field(default_factory=dict)
+    submit: Submit = submit_inline
+    outcome: Future[None] | None = None
 
 
 def load_step(loader: Loader, step: Step) -> None:
@@ -117,24 +124,53 @@ def _add_broken(loader: Loader, step: Step) -> None:
 
 
 def commit_if_due(loader: Loader) -> None:
-    """Commit the batch when it is large or old enough."""
+    """Begin to commit the batch when it is large or old enough. Raises what the one before met."""
+    if loader.outcome is not None and loader.outcome.done():
+        settle(loader)
     if loader.began_s is None:
         return
     limits = loader.limits
     is_old = time.monotonic() - loader.began_s >= limits.seconds
     is_large = loader.size_bytes >= limits.size_bytes
     if is_old or is_large or count_rows(loader.batch) >= limits.rows:
-        commit(loader)
+        begin_commit(loader)
 
 
-def commit(loader: Loader) -> None:
-    """Write the batch at hand and begin a new one."""
+def begin_commit(loader: Loader) -> None:
+    """Write the batch at hand, let the commit go on, and begin a new batch.
+
+    One at a time and in turn: nothing is written before the commit before has succeeded.
+    """
+    settle(loader)
     batch = replace(loader.batch, runs=loader.runs)
-    with loader.open_store() as connection:
-        loader.runs = write_batch(connection, batch, loader.clock())
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(loader.open_store())
+        loader.runs = stage_batch(connection, batch, loader.clock())
+        opened = stack.pop_all()
+
+    def end() -> None:
+        with opened:
+            commit_batch(connection)
+
+    loader.outcome = loader.submit(end)
     written = dict(loader.runs)
     loader.batch = replace(
         loader.batch, pending={}, walked=[], gone=[], quarantined=[], released=[], written=written
     )
     loader.began_s = None
     loader.size_bytes = 0
+    if loader.outcome.done():
+        settle(loader)
+
+
+def settle(loader: Loader) -> None:
+    """Wait for the commit that goes on, if there is one. Raises what it met."""
+    outcome, loader.outcome = loader.outcome, None
+    if outcome is not None:
+        outcome.result()
+
+
+def commit(loader: Loader) -> None:
+    """Write and commit the batch at hand."""
+    begin_commit(loader)
+    settle(loader)

@@ -20,6 +20,7 @@ from etl.redact import Redactor, mask_line
 from etl.sources import SOURCES
 from etl.store.connect import Opener
 from etl.store.write import Batch, Mode, RunRow, mark_interrupted
+from etl.sync.commits import Submit, commit_on_thread
 from etl.sync.load import BatchLimits, Loader, commit, commit_if_due, load_step
 from etl.sync.plan import StreamPlan, plan_streams
 from etl.sync.pump import Ended, Event, Job, run_threads
@@ -37,7 +38,8 @@ OVERTIME_S = 10.0
 class Surroundings:
     """Everything outside that a pass touches, so that tests can replace it.
 
-    `on_step` is told of each page, by source: progress for whoever watches.
+    `on_step` is told of each page, by source: progress for whoever watches. `open_commits` is where
+    commits go on while the next batch is made.
     """
 
     open_store: Opener
@@ -48,6 +50,7 @@ class Surroundings:
     run_jobs: Callable[[Sequence[Job], int], Generator[Event]] = run_threads
     limits: BatchLimits = field(default_factory=BatchLimits)
     on_step: Callable[[str, Step], None] = lambda source, step: None
+    open_commits: Callable[[], contextlib.AbstractContextManager[Submit]] = commit_on_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,26 @@ def sync_source(
     config: SourceConfig, run_id: str, around: Surroundings, pages: PageLimit, is_full: bool
 ) -> SourceResult:
     """Plan, walk and load one source; its streams' errors are in the result."""
-    source = SOURCES[config.kind]
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full)
     loader = start_loader(config, run_id, around, plans, "full" if is_full else "sync")
     result = SourceResult(config.name)
+    with around.open_commits() as loader.submit:
+        traffic = _walk_and_load(plans, loader, result, around, pages)
+        _finish(loader, result, traffic, around.clock())
+    result.warnings = list_warnings(plans, loader.batch.late_from, config.name, around.clock())
+    return result
+
+
+def _walk_and_load(
+    plans: Sequence[StreamPlan],
+    loader: Loader,
+    result: SourceResult,
+    around: Surroundings,
+    pages: PageLimit,
+) -> Mapping[str, list[Traffic]]:
+    """Walk what was planned and load what comes; what it cost, by stream."""
+    config = loader.config
     traffic: dict[str, list[Traffic]] = {plan.stream.name: [] for plan in plans}
     with open_client(
         config.name,
@@ -113,7 +131,7 @@ def sync_source(
         config.requests_per_second,
         around.transport,
     ) as client:
-        walker = Walker(source, client, config, around.budget, pages)
+        walker = Walker(loader.source, client, config, around.budget, pages)
         jobs = [job for plan in plans for job in _make_jobs(walker, plan, traffic)]
         jobs.sort(key=lambda job: job.rank)
         unfinished = Counter(job.stream.name for job in jobs)
@@ -125,9 +143,7 @@ def sync_source(
     for plan in plans:
         if unfinished[plan.stream.name] > 0:
             _handle(Ended(plan.stream, BudgetEnded()), loader, result, around)
-    _finish(loader, result, traffic, around.clock())
-    result.warnings = list_warnings(plans, loader.batch.late_from, config.name, around.clock())
-    return result
+    return traffic
 
 
 def plan_source(

@@ -16,7 +16,7 @@ from etl.config import StoreConfig
 from etl.records import Flat, Table
 from etl.sources.airflow.tables import DAG_RUNS
 from etl.sources.riza.tables import EXECUTIONS
-from etl.store.write import Batch, RunRow, write_batch
+from etl.store.write import Batch, RunRow, commit_batch, stage_batch
 from etl.tables import PendingRows
 from tests.bench.figures import Figure
 
@@ -103,7 +103,8 @@ def write_rows(path: Path, shape: Shape, numbers: Sequence[int], version: int) -
     batch = Batch("bench", "bench", "measured", pending={shape.table.name: pending}, runs=runs)
     began_s = time.perf_counter()
     with open_store() as connection:
-        write_batch(connection, batch, datetime.now(UTC))
+        stage_batch(connection, batch, datetime.now(UTC))
+        commit_batch(connection)
     return 1e3 * (time.perf_counter() - began_s)
 
 

@@ -69,16 +69,18 @@ class State:
 
 @dataclass
 class ModelStore:
-    """The states by source; `fate` is that of the process which has it open."""
+    """The states by source, and those that wait for their commit; `fate` is that of the process
+    which has it open."""
 
     states: dict[str, State] = field(default_factory=dict)
     fate: Fate = field(default_factory=Fate)
+    staged: dict[str, State] = field(default_factory=dict)
 
     def make_opener(self, fate: Fate) -> Callable[[], Any]:
         @contextmanager
         def open_store() -> Iterator[Any]:
             fate.check_alive()
-            yield replace(self, fate=fate)
+            yield replace(self, fate=fate, staged={})
 
         return open_store
 
@@ -132,8 +134,8 @@ def _find_prune_time(table: Table, kept: Kept) -> datetime:
     return max((time for time in times if time is not None), default=kept.first_synced_at)
 
 
-def write_batch(store: ModelStore, batch: Batch, now: datetime) -> dict[str, RunRow]:
-    """The model of a commit: all of it, or nothing."""
+def stage_batch(store: ModelStore, batch: Batch, now: datetime) -> dict[str, RunRow]:
+    """The model of what is written and not yet committed."""
     state = store.find(batch.source).fork(
         [table.name for table, _ in batch.gone] + [*batch.pending]
     )
@@ -153,10 +155,15 @@ def write_batch(store: ModelStore, batch: Batch, now: datetime) -> dict[str, Run
         for key in [key for key in rows if key[-1] == record_id]:
             rows[key] = replace(rows[key], is_gone=True)
     state.runs |= {(run.run_id, run.stream): run for run in runs.values()}
-    store.fate.meet_commit_boundary()
-    store.states[batch.source] = state
-    store.fate.meet_commit_boundary()
+    store.staged[batch.source] = state
     return runs
+
+
+def commit_batch(store: ModelStore) -> None:
+    """The model of a commit: all of it, or nothing."""
+    store.fate.meet_commit_boundary()
+    store.states |= store.staged
+    store.fate.meet_commit_boundary()
 
 
 def _upsert(
@@ -267,7 +274,8 @@ def read_whole_ids(store: ModelStore, source: str, stream: Stream, gap: Gap) -> 
 
 
 STAND_INS: tuple[tuple[Any, Callable[..., Any]], ...] = (
-    (etl.sync.load, write_batch),
+    (etl.sync.load, commit_batch),
+    (etl.sync.load, stage_batch),
     (etl.sync.plan, count_before),
     (etl.sync.plan, read_anchors),
     (etl.sync.plan, read_open),

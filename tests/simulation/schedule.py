@@ -20,7 +20,7 @@ from etl.sync.load import BatchLimits
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from tests.simulation.checks import check_claims, check_end
 from tests.simulation.fate import Crash, Fate
-from tests.simulation.jobs import RunJobs, draw_jobs_runner
+from tests.simulation.jobs import RunJobs, choose_commits, draw_jobs_runner
 from tests.simulation.line import LightLines, Line, make_transport, name_host
 from tests.simulation.scenes import PAGE_SIZES, Scene
 from tests.simulation.watched import Snapshot, Watched
@@ -171,6 +171,7 @@ def surround(schedule: Schedule, lines: dict[str, Line], conditions: Conditions)
         make_transport(lines) if schedule.has_real_http else lights,
         conditions.run_jobs or draw_jobs_runner(schedule.chance, may_use_threads=False),
         BatchLimits(conditions.batch_rows, 1e9),
+        open_commits=choose_commits(conditions.run_jobs, conditions.batch_rows),
     )
 
 

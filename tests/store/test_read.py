@@ -10,9 +10,17 @@ import pytest
 from etl.coverage import Interval
 from etl.records import Gap, Stream
 from etl.store.read import OpenRecords, read_anchors, read_open, read_stream_states
-from etl.store.write import write_batch
 from tests.store.test_write import walked
-from tests.store.things import JOBS, THINGS, make_batch, make_job, make_thing, minute, open_memory
+from tests.store.things import (
+    JOBS,
+    THINGS,
+    make_batch,
+    make_job,
+    make_thing,
+    minute,
+    open_memory,
+    write_batch,
+)
 
 STREAM = Stream("things", THINGS, timedelta(minutes=10))
 JOBS_STREAM = Stream("things", JOBS, timedelta(minutes=10))

@@ -18,9 +18,17 @@ from etl.store.write import (
     Walked,
     count_rows,
     mark_interrupted,
+)
+from tests.store.things import (
+    NOON,
+    dump,
+    make_batch,
+    make_thing,
+    minute,
+    open_memory,
+    read,
     write_batch,
 )
-from tests.store.things import NOON, dump, make_batch, make_thing, minute, open_memory, read
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import duckdb
 
 from etl.records import Column, Flat, Table
 from etl.store.schema import ensure_schema
-from etl.store.write import Batch, RunRow
+from etl.store.write import Batch, RunRow, commit_batch, stage_batch
 from etl.tables import PendingRows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -110,3 +110,12 @@ def dump(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...
         name: read(connection, f"SELECT t::VARCHAR FROM {name} AS t ORDER BY ALL")
         for (name,) in names
     }
+
+
+def write_batch(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, now: datetime
+) -> dict[str, RunRow]:
+    """Write and commit a batch."""
+    runs = stage_batch(connection, batch, now)
+    commit_batch(connection)
+    return runs

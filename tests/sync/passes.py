@@ -1,7 +1,7 @@
 """Passes over sources that live in the test, into a real store in memory."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,12 +17,14 @@ from etl.sources import riza
 from etl.store.connect import Opener
 from etl.store.read import read_ledgers
 from etl.store.schema import ensure_schema
+from etl.sync.commits import Submit, commit_inline
 from etl.sync.load import BatchLimits
 from etl.sync.pump import Event, Job, run_inline
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from tests.budgets import RecordingBudget
 from tests.sources.riza_account import NOON
 
+OpenCommits = Callable[[], AbstractContextManager[Submit]]
 AT_THE_END = BatchLimits(rows=10_000, seconds=1e9)
 EACH_PAGE = BatchLimits(rows=0, seconds=1e9)
 """When a pass commits."""
@@ -59,6 +61,7 @@ class Bench:
     limits: BatchLimits = AT_THE_END
     run_jobs: Callable[[Sequence[Job], int], Generator[Event]] = run_inline
     open_store: Opener | None = None
+    open_commits: OpenCommits = commit_inline
 
     def sync(
         self, max_pages: int | None = None, is_full: bool = False, budget: Budget | None = None
@@ -71,6 +74,7 @@ class Bench:
             self.transport,
             self.run_jobs,
             self.limits,
+            open_commits=self.open_commits,
         )
         return sync_sources(self.configs, around, Extent(max_pages, is_full))
 
