@@ -171,6 +171,7 @@ def test_the_image_holds_what_is_there_and_runs_as_nobody_in_particular() -> Non
 
     assert [name for name in copied if not (ROOT / name).exists()] == []
     assert {".ci/constraints.txt", "pyproject.toml", "etl", "sql"} <= set(copied)
+    assert any("'.[report]'" in value for _, value in lines), "every command runs in it"
     user = str(read_pod()["securityContext"]["runAsUser"])
     assert said["USER"].split(":")[0] == user != "0"
     assert json.loads(said["ENTRYPOINT"]) == ["/opt/etl/bin/etl"]

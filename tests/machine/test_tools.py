@@ -103,8 +103,12 @@ def test_the_steps_of_the_dockerfile_make_a_program_that_runs(tmp_path: Path) ->
         elif instruction == "RUN":
             run("sh", "-c", value, cwd=folder, env=environ)
 
-    assert run(tmp_path / "opt/etl/bin/etl", "--version").startswith("etl, version ")
-    assert "failure_rate_daily" in run(tmp_path / "opt/etl/bin/etl", "views")
+    program = tmp_path / "opt/etl/bin/etl"
+    assert run(program, "--version").startswith("etl, version ")
+    assert "failure_rate_daily" in run(program, "views")
+    run(program, "demo", "--executions", "60", cwd=tmp_path)
+    run(program, "--config", "demo/etl.toml", "report", "report.html", cwd=tmp_path)
+    assert "<svg" in (tmp_path / "report.html").read_text()
 
 
 def copy_all(names: Sequence[str], target: Path) -> None:
