@@ -49,9 +49,7 @@ SELECT
         )
         ELSE CAST(kept_metrics ->> 'work_id' AS UBIGINT)
     END AS work_id,
-    coalesce(strlen(conf), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)) AS input_bytes,
-    coalesce(
-        (strlen(conf) - strlen(replace(conf, 'hmac:', ''))) // 5,
-        CAST(kept_metrics ->> 'redactions' AS BIGINT)
-    ) AS redactions
+    coalesce(measure_bytes(conf), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)) AS input_bytes,
+    coalesce(count_fingerprints(conf), CAST(kept_metrics ->> 'redactions' AS BIGINT))
+        AS redactions
 FROM runs

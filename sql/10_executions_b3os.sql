@@ -59,7 +59,8 @@ judged AS (
         -- One that runs again after a retry still has the time at which it had finished before.
         CASE WHEN outcome <> 'running' THEN finished_at END AS ended_at,
         epoch_us(ended_at) - epoch_us(started_at) AS duration_us,
-        epoch_us(started_at) - epoch_us(created_at) AS wait_us
+        epoch_us(started_at) - epoch_us(created_at) AS wait_us,
+        concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)) AS payload
     FROM listed
 )
 
@@ -96,18 +97,13 @@ SELECT
         ELSE CAST(kept_metrics ->> 'work_id' AS UBIGINT)
     END AS work_id,
     coalesce(
-        strlen(request_payload), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)
+        measure_bytes(request_payload), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)
     ) AS input_bytes,
     coalesce(
-        strlen(response_payload), CAST(kept_metrics ->> 'output_bytes' AS BIGINT)
+        measure_bytes(response_payload), CAST(kept_metrics ->> 'output_bytes' AS BIGINT)
     ) AS output_bytes,
-    coalesce(CAST(kept_metrics ->> 'redactions' AS BIGINT), (
-        strlen(concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)))
-        - strlen(replace(
-            concat(CAST(request_payload AS VARCHAR), CAST(response_payload AS VARCHAR)),
-            'hmac:', ''
-        ))
-    ) // 5) AS redactions,
+    coalesce(CAST(kept_metrics ->> 'redactions' AS BIGINT), count_fingerprints(payload))
+        AS redactions,
     -- When the payment came is not told: where one was asked for, that is what the wait was for.
     CASE WHEN wait_us >= 0 AND is_paid THEN CAST(round(wait_us / 1e3) AS BIGINT) END AS payment_ms
 FROM judged

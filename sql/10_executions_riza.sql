@@ -9,7 +9,9 @@ WITH judged AS (
             WHEN output_status IN ('error', 'json_serialization_error') THEN 'failure'
             ELSE 'unknown'
         END AS outcome,
-        CASE WHEN outcome = 'failure' THEN right(stderr, 8000) END AS stderr_end,
+        CASE
+            WHEN outcome = 'failure' AND find_told_bytes(stderr) IS NULL THEN right(stderr, 8000)
+        END AS stderr_end,
         regexp_extract(stderr_end, '([^\r\n]*\S)\s*$', 1) AS last_line,
         -- What is negative, or longer than a century, is no measurement.
         CASE WHEN duration_ms BETWEEN 0 AND 3_155_760_000_000 THEN duration_ms END
@@ -17,11 +19,11 @@ WITH judged AS (
         concat(
             code,
             stdin,
-            CAST(args AS VARCHAR),
             CAST(input AS VARCHAR),
             CAST(output AS VARCHAR),
             stdout,
-            stderr
+            stderr,
+            CAST(args AS VARCHAR)
         ) AS payload
     FROM riza.executions
 ),
@@ -109,14 +111,16 @@ SELECT
             THEN hash(tool_id, revision_id, language, code, args, stdin, input)
         ELSE CAST(kept_metrics ->> 'work_id' AS UBIGINT)
     END AS work_id,
-    coalesce(strlen(input), CAST(kept_metrics ->> 'input_bytes' AS BIGINT)) AS input_bytes,
-    coalesce(strlen(output), CAST(kept_metrics ->> 'output_bytes' AS BIGINT)) AS output_bytes,
-    coalesce(strlen(stdout), CAST(kept_metrics ->> 'stdout_bytes' AS BIGINT)) AS stdout_bytes,
-    coalesce(strlen(stderr), CAST(kept_metrics ->> 'stderr_bytes' AS BIGINT)) AS stderr_bytes,
-    -- A fingerprint stands where a secret was.
+    coalesce(measure_bytes(input), CAST(kept_metrics ->> 'input_bytes' AS BIGINT))
+        AS input_bytes,
+    coalesce(measure_bytes(output), CAST(kept_metrics ->> 'output_bytes' AS BIGINT))
+        AS output_bytes,
+    coalesce(measure_bytes(stdout), CAST(kept_metrics ->> 'stdout_bytes' AS BIGINT))
+        AS stdout_bytes,
+    coalesce(measure_bytes(stderr), CAST(kept_metrics ->> 'stderr_bytes' AS BIGINT))
+        AS stderr_bytes,
     CASE
-        WHEN contains(payload, 'hmac:')
-            THEN (strlen(payload) - strlen(replace(payload, 'hmac:', ''))) // 5
+        WHEN contains(payload, 'hmac:') THEN count_fingerprints(payload)
         ELSE coalesce(CAST(kept_metrics ->> 'redactions' AS BIGINT), 0)
     END AS redactions
 FROM explained

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etl.redact.fingerprint import describe_text
 from tests.views.conftest import Case
 from tests.views.expected import assert_same
 from tests.views.mapping import Execution
@@ -142,6 +143,50 @@ def test_what_succeeded_has_no_error() -> None:
     row = read_riza(exit_code=0, stderr="ValueError: only a warning\n")
 
     assert (row["error_type"], row["error_message"]) == (None, None)
+
+
+MEASURES = "input_bytes, output_bytes, stdout_bytes, stderr_bytes, redactions"
+
+
+@pytest.mark.parametrize(
+    ("table", "texts", "measures"),
+    [
+        (
+            "riza.executions",
+            {"input": '{"a": 1}', "output": "[]", "stdout": "é\n", "stderr": "", "code": "x"},
+            (8, 2, 3, 0, 0),
+        ),
+        ("b3os.executions", {"request_payload": "7" * 99, "response_payload": "{}"}, (99, 2, 0)),
+        ("airflow.dag_runs", {"conf": '{"k": "é"}'}, (11, 0)),
+    ],
+)
+def test_what_payloads_none_left_out_has_the_size_it_had_and_no_secrets(
+    table: str, texts: dict[str, str], measures: tuple[int, ...]
+) -> None:
+    told = {name: text and describe_text(b"key", text) for name, text in texts.items()}
+    store = open_store()
+    insert(store, table, [told])
+
+    found = read(store, f"SELECT {MEASURES} FROM mapped_executions")
+
+    assert tuple(value for value in found[0].values() if value is not None) == measures
+
+
+def test_an_error_that_was_left_out_is_not_explained() -> None:
+    row = read_riza(exit_code=1, stderr=describe_text(b"key", "KeyError: 'a'"))
+
+    assert (row["outcome"], row["error_type"]) == ("failure", "exit code 1")
+    assert row["error_message"] is None
+
+
+def test_what_only_looks_like_a_size_is_a_text() -> None:
+    store = open_store()
+    printed = '{"bytes":7,"hash":"hmac:12"}'
+    insert(store, "riza.executions", [{"id": "1", "stdout": printed}])
+
+    assert read(store, "SELECT stdout_bytes FROM mapped_executions") == [
+        {"stdout_bytes": len(printed)}
+    ]
 
 
 @pytest.mark.parametrize("duration_ms", [-1, 2**63 - 1, -(2**63), 9_000_000_000_000_000])
