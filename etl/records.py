@@ -43,11 +43,12 @@ class Table:
 
     `key` is the natural key within a source. `time` names the key-time column by which anchors
     are found. `is_time_fixed`: that time never changes for a key, so an upsert may look for old
-    versions within the batch's time range only. `open_when` is an SQL predicate for rows that
-    will still change. `ousted_when` relates a `stored` row to an `incoming` one that took its place
-    under another key. `whole_when` is an SQL predicate for rows that lack nothing, where a list may
-    leave parts of its records out. Rows of `children` belong to one parent row and are replaced
-    with it.
+    versions within the batch's time range only. Of any other table, `numbered_by` names the text
+    column of the key by whose number they are looked for, see etl.tables. `open_when` is an SQL
+    predicate for rows that will still change. `ousted_when` relates a `stored` row to an `incoming`
+    one that took its place under another key. `whole_when` is an SQL predicate for rows that lack
+    nothing, where a list may leave parts of its records out. Rows of `children` belong to one
+    parent row and are replaced with it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Table:
     key: tuple[str, ...] = ()
     time: str | None = None
     is_time_fixed: bool = False
+    numbered_by: str | None = None
     open_when: str | None = None
     ousted_when: str | None = None
     whole_when: str | None = None

@@ -1,8 +1,10 @@
 """Rows of many pages, reduced to the last version per record, as Arrow tables."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +23,12 @@ CONTENT_COLUMNS = (
 )
 """What the program adds to each record before it reaches the store."""
 
+NUMBER = Column("key_number", "BIGINT")
+"""What the program adds to the rows of a table that is `numbered_by` a column of its key."""
+
+TIME_IN_KEY = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})")
+"""How Airflow writes the time into the ids that it makes up: `scheduled__2026-03-01T12:00:00…`."""
+
 STREAM_PLACE, HASH_PLACE = -3, -1
 """Where stream and hash stand in a pending row."""
 
@@ -34,17 +42,22 @@ _encode = msgspec.msgpack.Encoder().encode
 class PendingRows:
     """Rows of one table that wait for a commit, by natural key: the last version wins.
 
-    `drift` is what the API does not document of a record, where there is any.
+    `drift` is what the API does not document of a record, where there is any; `numbers` those of
+    the keys, where the table has them.
     """
 
     table: Table
     key_places: tuple[int, ...] = ()
+    number_place: int | None = None
     rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
     children: dict[Key, tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
     drift: dict[Key, list[tuple[str, str | None]]] = field(default_factory=dict)
+    numbers: dict[Key, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.key_places = find_key_places(self.table)
+        if self.table.numbered_by is not None:
+            self.number_place = self.table.key.index(self.table.numbered_by)
 
     def add(self, stream: str, flat: Flat, extra: str | None) -> None:
         key = tuple([flat.row[place] for place in self.key_places])
@@ -57,6 +70,20 @@ class PendingRows:
         self.drift.pop(key, None)
         if found := find_drift(self.table, flat, extra):
             self.drift[key] = found
+        if self.number_place is not None:
+            self.numbers[key] = number_key(key[self.number_place])
+
+
+def number_key(text: str) -> int:
+    """A number that a text of a key has for ever, by which its rows are found.
+
+    The time in it as digits, where there is one: rows of one time lie together. Else 63 bits of
+    its MD5 below zero. The store keeps them, and a migration has made them: this never changes.
+    """
+    if found := TIME_IN_KEY.search(text):
+        return int("".join(found.groups()))
+    digest = md5(text.encode(), usedforsecurity=False).digest()
+    return -1 - (int.from_bytes(digest[8:], "little") >> 1)
 
 
 def hash_content(flat: Flat, extra: str | None) -> int:
@@ -91,14 +118,47 @@ def list_parent_columns(table: Table) -> tuple[Column, ...]:
     return (*table.columns, *CONTENT_COLUMNS)
 
 
+def list_number_columns(table: Table) -> tuple[Column, ...]:
+    """The column of the keys' numbers, where the table has it."""
+    return () if table.numbered_by is None else (NUMBER,)
+
+
 def build_parents(
     pending: PendingRows, keys: Sequence[Key], first_synced_at: Sequence[datetime]
 ) -> "pa.Table":
     """The pending rows of some keys as one Arrow table, each with when it was first seen."""
-    columns = (*list_parent_columns(pending.table), Column("first_synced_at", "TIMESTAMPTZ"))
+    parents = list_parent_columns(pending.table)
+    numbers = list_number_columns(pending.table)
     rows = pending.rows
-    values = list(zip(*[rows[key] for key in keys], strict=True)) or [()] * (len(columns) - 1)
-    return _build_columns(columns, [*values, first_synced_at])
+    values = list(zip(*[rows[key] for key in keys], strict=True)) or [()] * len(parents)
+    return _build_columns(
+        (*parents, Column("first_synced_at", "TIMESTAMPTZ"), *numbers),
+        [*values, first_synced_at, *([pending.numbers[key] for key in keys] for _ in numbers)],
+    )
+
+
+def build_wanted(pending: PendingRows) -> "pa.Table":
+    """The keys of the pending rows as an Arrow table, each with its place among them: `nth`."""
+    table = pending.table
+    columns = [table.columns[place] for place in pending.key_places]
+    return _build_columns(
+        (*columns, Column("nth", "BIGINT")),
+        [*zip(*pending.rows, strict=True), range(len(pending.rows))],
+    )
+
+
+def build_outdated(
+    table: Table, keys: Sequence[Key], rows: Sequence[int], synced_at: Sequence[datetime]
+) -> "pa.Table":
+    """Stored rows that have to go as an Arrow table: key, row, and when it was written."""
+    return _build_columns(
+        (
+            *list_child_key(table),
+            Column("stored_row", "BIGINT"),
+            Column("synced_at", "TIMESTAMPTZ"),
+        ),
+        [*zip(*keys, strict=True), rows, synced_at],
+    )
 
 
 def build_children(pending: PendingRows, keys: Iterable[Key]) -> dict[Table, "pa.Table"]:

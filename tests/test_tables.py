@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.records import EPOCH, Column, Flat, Table
+from etl.sources import list_tables
 from etl.tables import (
     PendingRows,
     build_arrow,
@@ -15,6 +16,7 @@ from etl.tables import (
     build_parents,
     hash_content,
     list_child_columns,
+    number_key,
 )
 from tests.store.things import NOON, NOTES, PARTS, THINGS, make_thing, minute
 
@@ -164,3 +166,31 @@ def test_a_key_is_made_of_the_columns_that_name_it_in_their_order() -> None:
     assert [c.name for c in list_child_columns(table, NOTES)] == [
         *("pair_m", "pair_z", "position", "text")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("scheduled__2026-03-01T12:30:05+00:00", 20260301123005),
+        ("manual__2026-11-23T12:14:04.634041+00:00_x", 20261123121404),
+        ("9999-99-99T99:99:99", 99999999999999),
+        ("abc", -4125280303191149420),
+        ("2026-03-01 12:30:05", -2751752213581016435),
+        ("٢٠٢٦-03-01T12:30:05", -6412302031290938903),
+        ("", -4549053946144276597),
+    ],
+)
+def test_a_key_has_the_same_number_for_ever(text: str, number: int) -> None:
+    """Stores hold it: with another one their rows would not be found any more."""
+    assert number_key(text) == number
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_number_fits_its_column_and_tells_times_from_others(text: str) -> None:
+    assert -(2**63) <= number_key(text) < 0
+    assert number_key(f"{text}__2026-03-01T12:30:05") == 20260301123005
+
+
+def test_every_record_can_be_found_without_reading_the_ids_of_all() -> None:
+    for table in list_tables():
+        assert table.is_time_fixed != (table.numbered_by in table.key), table.name

@@ -54,12 +54,16 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, table: Table) -> Finding:
 def _check_children(connection: duckdb.DuckDBPyConnection, table: Table, child: Table) -> Finding:
     places = zip(list_child_key(table), table.key, strict=True)
     same = " AND ".join(
-        ["child.source = parent.source", *(f'child."{a.name}" = parent."{b}"' for a, b in places)]
+        [
+            "child.source = parent.source",
+            "child.synced_at = parent.synced_at",
+            *(f'child."{a.name}" = parent."{b}"' for a, b in places),
+        ]
     )
     broken = connection.execute(
         f"SELECT count(*) FROM {child.name} AS child ANTI JOIN {table.name} AS parent ON {same}"
     ).fetchall()[0][0]
-    return Finding(f"{child.name}: each row has its {table.name}", broken)
+    return Finding(f"{child.name}: each row has its {table.name}, written with it", broken)
 
 
 def count_clear_secrets(

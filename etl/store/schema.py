@@ -12,7 +12,7 @@ from etl.errors import StoreError
 from etl.records import Column, Table
 from etl.store.connect import transaction
 from etl.store.migrations import MIGRATIONS
-from etl.tables import CONTENT_COLUMNS, list_child_columns
+from etl.tables import CONTENT_COLUMNS, list_child_columns, list_number_columns
 
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 VERSION, SHAPE = "schema_version", "schema_shape"
@@ -27,6 +27,9 @@ KEPT_COLUMNS = (
 )
 """What the store adds to each record. `gone_at`: when the platform no longer had it;
 `kept_metrics`: what views computed from its payload before that was pruned."""
+
+CHILD_COLUMNS = (Column("source", "VARCHAR"), Column("synced_at", "TIMESTAMPTZ"))
+"""What the store adds to each child row: the same as in its parent."""
 
 
 def _columns(**types: str) -> tuple[Column, ...]:
@@ -187,9 +190,10 @@ def list_declared(tables: Iterable[Table]) -> dict[str, tuple[Column, ...]]:
     """Every table of the store, by name: the program's own, and those of the kinds."""
     declared = {own.name: own.columns for own in OWN_TABLES}
     for table in tables:
-        declared[table.name] = (*table.columns, *CONTENT_COLUMNS, *KEPT_COLUMNS)
+        own = (*CONTENT_COLUMNS, *KEPT_COLUMNS, *list_number_columns(table))
+        declared[table.name] = (*table.columns, *own)
         for child in table.children:
-            declared[child.name] = (KEPT_COLUMNS[0], *list_child_columns(table, child))
+            declared[child.name] = (*CHILD_COLUMNS, *list_child_columns(table, child))
     return declared
 
 

@@ -1,31 +1,28 @@
 """Rows into their tables: new ones inserted, changed ones replaced, unchanged ones left alone.
 
-There is no index. Old versions are looked for by key, and only in the batch's time range where a
-record's time never changes, so that the cost does not grow with the table.
+What is there already is found by etl.store.lookup, and written over by the row it is in.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import duckdb
-import msgspec
 
 from etl.coverage import Interval
-from etl.records import Column, Table, from_epoch_us, to_epoch_us
+from etl.records import Table, to_epoch_us
+from etl.store.lookup import Stored, read_stored
 from etl.tables import (
     HASH_PLACE,
     STREAM_PLACE,
     Key,
     PendingRows,
     build_children,
+    build_outdated,
     build_parents,
-    find_key_places,
     list_child_columns,
     list_child_key,
-    list_parent_columns,
 )
 
 
@@ -52,14 +49,6 @@ class Stamp:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The version of a record that is in the store."""
-
-    content_hash: int
-    first_synced_at: datetime
-
-
 def upsert_rows(
     connection: duckdb.DuckDBPyConnection,
     pending: PendingRows,
@@ -77,10 +66,10 @@ def upsert_rows(
     stored = read_stored(connection, stamp.source, pending)
     left_out = find_pruned(pending, stored, pruned) if pruned else set()
     fates = judge_rows(pending, stored, known, left_out)
-    changed = [key for key, old in stored.items() if old.content_hash != _hash(pending, key)]
-    unchanged = (stored.keys() - set(changed)) | left_out
+    changed = {k: old for k, old in stored.items() if old.content_hash != _hash(pending, k)}
+    unchanged = (stored.keys() - changed.keys()) | left_out
     if changed:
-        _delete(connection, stamp.source, pending, changed)
+        _delete(connection, stamp.source, pending.table, changed)
     if len(unchanged) < len(pending.rows):
         _insert(connection, pending, stamp, stored, [k for k in pending.rows if k not in unchanged])
     return fates
@@ -118,7 +107,7 @@ def judge_rows(
     fates: dict[str, Fate] = {}
     time_place = _find_time_place(pending.table)
     for key, row in pending.rows.items():
-        fate = fates.setdefault(row[STREAM_PLACE], Fate())
+        fate = fates.get(row[STREAM_PLACE]) or fates.setdefault(row[STREAM_PLACE], Fate())
         old = stored.get(key)
         if key in left_out or (old is not None and old.content_hash == row[HASH_PLACE]):
             fate.unchanged += 1
@@ -143,98 +132,31 @@ def _find_time_place(table: Table) -> int | None:
     return None if table.time is None else names.index(table.time)
 
 
-def read_stored(
-    connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows
-) -> dict[Key, Stored]:
-    """The versions already there of the pending records."""
-    table = pending.table
-    columns = [table.columns[place] for place in find_key_places(table)]
-    bound = _bound_time(pending)
-    # Most batches lie where there is nothing yet, which takes no time to see.
-    if (
-        bound
-        and not connection.execute(
-            f"SELECT 1 FROM {table.name} WHERE source = ? {bound} LIMIT 1", [source]
-        ).fetchall()
-    ):
-        return {}
-    rows = connection.execute(
-        f"""
-        SELECT content_hash, epoch_us(first_synced_at), {_select_key(columns)} FROM {table.name}
-        WHERE source = ? {bound} AND {_match_key(columns)}
-        """,
-        [source, *_list_key_values(columns, pending.rows)],
-    ).fetchall()
-    # Whole batches were first seen at one time.
-    first_seen = {us: from_epoch_us(us) for us in {row[1] for row in rows}}
-    return {
-        _read_key(columns, key): Stored(content_hash, first_seen[first_us])
-        for content_hash, first_us, *key in rows
-    }
-
-
-def _bound_time(pending: PendingRows) -> str:
-    """The batch's time range as a condition; none where an old version might lie outside."""
-    table = pending.table
-    place = _find_time_place(table)
-    if place is None or not table.is_time_fixed:
-        return ""
-    times = [row[place] for row in pending.rows.values()]
-    since, until = to_epoch_us(min(times)), to_epoch_us(max(times))
-    return f'AND "{table.time}" BETWEEN make_timestamptz({since}) AND make_timestamptz({until})'
-
-
-def _select_key(columns: Sequence[Column]) -> str:
-    """Key columns as Python can read them: times as microseconds."""
-    return ", ".join(_comparable(column) for column in columns)
-
-
-def _comparable(column: Column) -> str:
-    return f'epoch_us("{column.name}")' if column.type == "TIMESTAMPTZ" else f'"{column.name}"'
-
-
-def _match_key(columns: Sequence[Column]) -> str:
-    """A condition with one parameter per key column, see _list_key_values."""
-    lists = ", ".join(
-        f"""unnest(from_json(?, '["{"VARCHAR" if c.type == "VARCHAR" else "BIGINT"}"]'))"""
-        for c in columns
-    )
-    return f"({_select_key(columns)}) IN (SELECT {lists})"
-
-
-def _list_key_values(columns: Sequence[Column], keys: Iterable[Key]) -> list[str]:
-    """Each key column's values as one JSON list: DuckDB binds long lists of values slowly."""
-    return [
-        msgspec.json.encode(
-            [to_epoch_us(v) for v in values] if column.type == "TIMESTAMPTZ" else values
-        ).decode()
-        for column, values in zip(columns, zip(*keys, strict=True), strict=True)
-    ]
-
-
-def _read_key(columns: Sequence[Column], values: Sequence[Any]) -> Key:
-    return tuple(
-        from_epoch_us(value) if column.type == "TIMESTAMPTZ" else value
-        for column, value in zip(columns, values, strict=True)
-    )
-
-
 def _delete(
-    connection: duckdb.DuckDBPyConnection, source: str, pending: PendingRows, keys: list[Key]
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    table: Table,
+    changed: Mapping[Key, Stored],
 ) -> None:
-    table = pending.table
-    columns = [table.columns[place] for place in find_key_places(table)]
-    values = _list_key_values(columns, keys)
+    """Delete rows that were looked up, and their children: they were written at the same time."""
+    times = [old.synced_at for old in changed.values()]
+    rows = [old.rowid for old in changed.values()]
+    connection.register("outdated", build_outdated(table, list(changed), rows, times))
     connection.execute(
-        f"DELETE FROM {table.name} "
-        f"WHERE source = ? {_bound_time(pending)} AND {_match_key(columns)}",
-        [source, *values],
+        f"DELETE FROM {table.name} WHERE rowid IN (SELECT stored_row FROM outdated)",
     )
+    since, until = to_epoch_us(min(times)), to_epoch_us(max(times))
+    names = _quote(column.name for column in list_child_key(table))
     for child in table.children:
         connection.execute(
-            f"DELETE FROM {child.name} WHERE source = ? AND {_match_key(list_child_key(table))}",
-            [source, *values],
+            f"""
+            DELETE FROM {child.name} WHERE source = ?
+                AND synced_at BETWEEN make_timestamptz({since}) AND make_timestamptz({until})
+                AND (synced_at, {names}) IN (SELECT synced_at, {names} FROM outdated)
+            """,
+            [source],
         )
+    connection.unregister("outdated")
 
 
 def _insert(
@@ -247,17 +169,19 @@ def _insert(
     table = pending.table
     now_us = to_epoch_us(stamp.now)
     first = [stored[key].first_synced_at if key in stored else stamp.now for key in keys]
-    names = _quote(column.name for column in list_parent_columns(table))
-    connection.register("incoming", build_parents(pending, keys, first))
+    incoming = build_parents(pending, keys, first)
+    names = _quote(incoming.column_names)
+    connection.register("incoming", incoming)
     connection.execute(
-        f"INSERT INTO {table.name} (source, sync_run_id, synced_at, first_synced_at, {names}) "
-        f"SELECT ?, ?, make_timestamptz({now_us}), first_synced_at, {names} FROM incoming",
+        f"INSERT INTO {table.name} (source, sync_run_id, synced_at, {names}) "
+        f"SELECT ?, ?, make_timestamptz({now_us}), {names} FROM incoming",
         [stamp.source, stamp.run_id],
     )
     if table.ousted_when is not None:
+        # Both are of one run, and so of one number: others are not looked at.
         connection.execute(
-            f"DELETE FROM {table.name} AS stored USING incoming "
-            f"WHERE stored.source = ? AND {table.ousted_when}",
+            f"DELETE FROM {table.name} AS stored USING incoming WHERE stored.source = ? "
+            f"AND stored.key_number = incoming.key_number AND {table.ousted_when}",
             [stamp.source],
         )
     connection.unregister("incoming")
@@ -265,7 +189,8 @@ def _insert(
         names = _quote(column.name for column in list_child_columns(table, child))
         connection.register("incoming", rows)
         connection.execute(
-            f"INSERT INTO {child.name} (source, {names}) SELECT ?, {names} FROM incoming",
+            f"INSERT INTO {child.name} (source, synced_at, {names}) "
+            f"SELECT ?, make_timestamptz({now_us}), {names} FROM incoming",
             [stamp.source],
         )
         connection.unregister("incoming")

@@ -12,7 +12,7 @@ from etl.decode import decode_records
 from etl.records import EPOCH, Gap, Page, SourceConfig, Stream
 from etl.redact import Redactor
 from etl.sources import SOURCES
-from etl.store.upsert import read_stored
+from etl.store.lookup import read_stored
 from etl.sync.load import Loader, commit, load_step
 from etl.sync.run import SourceResult, Surroundings, plan_source, start_loader
 from etl.sync.walk import Step

@@ -158,7 +158,7 @@ def test_check_of_a_healthy_store_keeps_every_promise(stage: Stage) -> None:
         ),
         (
             "DELETE FROM riza.executions WHERE id = 'exec0001'",
-            "riza.env: each row has its riza.executions: broken by 1 rows",
+            "riza.env: each row has its riza.executions, written with it: broken by 1 rows",
         ),
         (
             "INSERT INTO etl.coverage SELECT source, stream, since, since + INTERVAL 1 DAY "

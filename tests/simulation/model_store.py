@@ -19,8 +19,9 @@ from etl.coverage import Ledger
 from etl.records import Gap, Mark, Order, Stream, Table
 from etl.sources.airflow.tables import TASK_INSTANCES
 from etl.sources.b3os.tables import OPEN_RUN_STATUSES, OPEN_STATUSES
+from etl.store.lookup import Stored
 from etl.store.read import ANCHORS_MAX, OPEN_BY_ID_MAX, KnownStream, OpenRecords, StreamState
-from etl.store.upsert import Stored, find_pruned, judge_rows
+from etl.store.upsert import find_pruned, judge_rows
 from etl.store.write import Batch, RunRow, count_fate, describe_streams, walk_ledgers
 from etl.tables import HASH_PLACE, STREAM_PLACE, Key, PendingRows
 from tests.simulation.fate import Fate
@@ -172,7 +173,7 @@ def _upsert(
     if not pending.rows:
         return {}
     stored = {
-        key: Stored(rows[key].row[HASH_PLACE], rows[key].first_synced_at)
+        key: Stored(rows[key].row[HASH_PLACE], rows[key].first_synced_at, now, 0)
         for key in pending.rows
         if key in rows
     }

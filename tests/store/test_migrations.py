@@ -11,12 +11,19 @@ import duckdb
 import pytest
 
 from etl.budget import start_budget
-from etl.records import Column, Table
+from etl.records import Column, Flat, Table, to_epoch_us
 from etl.sources import list_tables
+from etl.sources.airflow.records import DagRun
+from etl.sources.airflow.tables import DAG_RUNS
+from etl.sources.airflow.tables import flatten as flatten_run
+from etl.sources.b3os.tables import EVENTS
+from etl.sources.b3os.tables import EXECUTIONS as B3OS_EXECUTIONS
 from etl.store import schema
 from etl.store.connect import open_writer
 from etl.store.migrations import MIGRATIONS, Migration
 from etl.store.schema import SCHEMA_VERSION, ensure_schema, read_version
+from etl.store.upsert import Stamp, upsert_rows
+from etl.tables import PendingRows, number_key
 from tests.cli.stage import NOW, RizaApi, Stage, make_record
 from tests.cli.test_faults import full_disk
 from tests.store.things import JOBS, THINGS, dump, read
@@ -119,6 +126,49 @@ def test_an_upgraded_store_is_refused_by_the_program_that_made_it(
         assert result.exit_code == 6
         assert "upgrade etl" in result.stderr
     assert old.store.read_bytes() == before
+
+
+def test_rows_from_before_the_numbers_are_found_by_them(tmp_path: Path) -> None:
+    """As if an older version had written them: the same rows, without what the upgrade adds."""
+    path = tmp_path / "s.duckdb"
+    upgrade(path)
+    run_ids = (
+        "scheduled__2026-03-01T12:00:05+00:00",
+        "by-hand",
+        "",
+        "ünï/😀",
+        "٢٠٢٦-03-01T12:30:05",
+    )
+    runs = PendingRows(DAG_RUNS)
+    for run_id in run_ids:
+        runs.add("dag_runs", flatten_run(DagRun(dag_id="etl", dag_run_id=run_id)), None)
+    events = PendingRows(B3OS_EXECUTIONS)
+    row = tuple({"id": "x", "created_at": NOW}.get(c.name) for c in B3OS_EXECUTIONS.columns)
+    events.add("executions", Flat(row, ([(None,) * len(EVENTS.columns)],)), None)
+    stamp = Stamp("lab", "run", NOW)
+    with open_writer(path, NEVER) as connection:
+        for pending in (runs, events):
+            upsert_rows(connection, pending, stamp, {})
+        before = dump(connection)
+        connection.execute("UPDATE etl.meta SET value = '2' WHERE name = 'schema_version'")
+        for table in ("airflow.dag_runs", "airflow.task_instances", "b3os.runs"):
+            connection.execute(f"ALTER TABLE {table} DROP key_number")
+        for table in ("riza.env", "riza.http_allow", "riza.files", "b3os.events"):
+            connection.execute(f"ALTER TABLE {table} DROP synced_at")
+
+    upgrade(path)
+
+    with open_writer(path, NEVER) as connection:
+        numbers = read(connection, "SELECT dag_run_id, key_number FROM airflow.dag_runs")
+        assert sorted(numbers) == sorted((run_id, number_key(run_id)) for run_id in run_ids)
+        assert read(connection, "SELECT epoch_us(synced_at) FROM b3os.events") == [
+            (to_epoch_us(NOW),)
+        ]
+        [fate] = upsert_rows(connection, runs, stamp, {}).values()
+        assert (fate.new, fate.unchanged) == (0, len(run_ids))
+        assert {n: len(rows) for n, rows in dump(connection).items()} == {
+            n: len(rows) for n, rows in before.items()
+        }
 
 
 def test_a_new_column_is_added_to_the_table_that_is_there(tmp_path: Path) -> None:

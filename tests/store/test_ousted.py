@@ -23,11 +23,13 @@ def store() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def write(store: duckdb.DuckDBPyConnection, *tasks: tuple[str, int, str | None]) -> None:
+def write(
+    store: duckdb.DuckDBPyConnection, *tasks: tuple[str, int, str | None], run_id: str = "r1"
+) -> None:
     pending = PendingRows(TASK_INSTANCES)
     for task_id, map_index, state in tasks:
         task = TaskInstance(
-            dag_id="etl", dag_run_id="r1", task_id=task_id, map_index=map_index, state=state
+            dag_id="etl", dag_run_id=run_id, task_id=task_id, map_index=map_index, state=state
         )
         pending.add("task_instances", flatten(task), None)
     upsert_rows(store, pending, Stamp("lab", "run", NOON), {})
@@ -39,12 +41,18 @@ def read(store: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
     ).fetchall()
 
 
-def test_a_mapped_task_that_expanded_leaves_no_ghost(store: duckdb.DuckDBPyConnection) -> None:
-    write(store, ("mapped", -1, None), ("other", -1, None))
+@pytest.mark.parametrize("run_id", ["r1", "scheduled__2026-03-01T00:00:00+00:00"])
+def test_a_mapped_task_that_expanded_leaves_no_ghost(
+    store: duckdb.DuckDBPyConnection, run_id: str
+) -> None:
+    write(store, ("mapped", -1, None), ("other", -1, None), run_id=run_id)
+    write(store, ("mapped", -1, None), run_id="r2")
 
-    write(store, ("mapped", 0, "running"), ("mapped", 1, None))
+    write(store, ("mapped", 0, "running"), ("mapped", 1, None), run_id=run_id)
 
-    assert read(store) == [("mapped", 0), ("mapped", 1), ("other", -1)]
+    assert read(store) == [("mapped", -1), ("mapped", 0), ("mapped", 1), ("other", -1)]
+    write(store, ("mapped", 0, "running"), run_id="r2")
+    assert read(store) == [("mapped", 0), ("mapped", 0), ("mapped", 1), ("other", -1)]
 
 
 def test_what_ended_unexpanded_stays(store: duckdb.DuckDBPyConnection) -> None:

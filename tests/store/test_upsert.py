@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from etl.coverage import Interval
 from etl.records import Flat, from_epoch_us
+from etl.store.lookup import FEW_BATCHES, LOW_BITS
 from etl.store.upsert import Fate, Stamp, upsert_rows
-from etl.tables import PendingRows
-from tests.store.things import JOBS, NOON, THINGS, make_thing, minute, open_memory, read
+from etl.tables import PendingRows, number_key
+from tests.store.things import JOBS, NOON, THINGS, make_job, make_thing, minute, open_memory, read
 
 
 @pytest.fixture
@@ -204,17 +205,96 @@ def test_the_time_bound_never_leaves_an_old_copy(store: duckdb.DuckDBPyConnectio
     assert read(store, "SELECT count(*), count(DISTINCT id) FROM lab.things") == [(10, 10)]
 
 
-def test_a_row_whose_time_moves_is_found_wherever_it_was(store: duckdb.DuckDBPyConnection) -> None:
-    def upsert_job(at: float) -> Fate:
-        pending = PendingRows(JOBS)
-        pending.add("jobs", Flat(("a", minute(at), "v")), None)
-        return upsert_rows(store, pending, Stamp("lab", "run", NOON), {})["jobs"]
+def upsert_jobs(
+    store: duckdb.DuckDBPyConnection, *ids: str, at: float = 0, value: str = "v"
+) -> Fate:
+    """Upsert jobs, whose time may change: they are found by the numbers of their ids."""
+    pending = PendingRows(JOBS)
+    for id in ids:
+        pending.add("jobs", make_job(id, at, value), None)
+    return upsert_rows(store, pending, Stamp("lab", "run", NOON), {})["jobs"]
 
-    upsert_job(0)
 
-    assert counts(upsert_job(9_000)) == (0, 1, 0)
-    assert counts(upsert_job(-9_000)) == (0, 1, 0)
+@pytest.fixture(params=[0, FEW_BATCHES], ids=["many", "few"])
+def rows_there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the table were large: then numbers are looked at before ids are."""
+    monkeypatch.setattr("etl.store.lookup.FEW_BATCHES", request.param)
+
+
+@pytest.mark.usefixtures("rows_there")
+@pytest.mark.parametrize("id", ["a", "scheduled__2026-03-01T00:00:00+00:00"])
+def test_a_row_whose_time_moves_is_found_wherever_it_was(
+    store: duckdb.DuckDBPyConnection, id: str
+) -> None:
+    upsert_jobs(store, id, at=0)
+
+    assert counts(upsert_jobs(store, id, at=9_000)) == (0, 1, 0)
+    assert counts(upsert_jobs(store, id, at=-9_000)) == (0, 1, 0)
+    assert counts(upsert_jobs(store, id, at=-9_000)) == (0, 0, 1)
     assert read(store, "SELECT count(*) FROM lab.jobs") == [(1,)]
+
+
+@pytest.mark.usefixtures("rows_there")
+def test_ids_with_a_time_and_others_are_found_in_one_batch(
+    store: duckdb.DuckDBPyConnection,
+) -> None:
+    times = [f"run__2026-03-{day:02d}T00:00:00" for day in (1, 2, 3, 30)]
+    upsert_jobs(store, "a", "b", "c", *times)
+
+    fate = upsert_jobs(store, "b", "d", times[1], times[3], "run__2026-03-09T00:00:00", value="w")
+
+    assert counts(fate) == (2, 3, 0)
+    assert read(store, "SELECT count(*), count(DISTINCT id) FROM lab.jobs") == [(9, 9)]
+    assert read(store, "SELECT id FROM lab.jobs WHERE value = 'v' ORDER BY id") == [
+        *(("a",), ("c",), (times[0],), (times[2],))
+    ]
+
+
+@pytest.mark.usefixtures("rows_there")
+def test_ids_of_one_time_are_kept_apart(store: duckdb.DuckDBPyConnection) -> None:
+    upsert_jobs(store, "x__2026-03-01T00:00:00", "y__2026-03-01T00:00:00")
+
+    fate = upsert_jobs(store, "y__2026-03-01T00:00:00", "z__2026-03-01T00:00:00", value="w")
+
+    assert counts(fate) == (1, 1, 0)
+    assert read(store, "SELECT id FROM lab.jobs WHERE value = 'v'") == [("x__2026-03-01T00:00:00",)]
+
+
+@pytest.mark.usefixtures("rows_there")
+def test_ids_whose_numbers_end_alike_are_kept_apart(store: duckdb.DuckDBPyConnection) -> None:
+    """Numbers are compared by some of their bits first."""
+    seen: dict[int, str] = {}
+    for id in map(str, range(100_000)):
+        one = seen.setdefault(number_key(id) & LOW_BITS, id)
+        if one != id:
+            break
+    upsert_jobs(store, one)
+
+    assert counts(upsert_jobs(store, id)) == (1, 0, 0)
+    assert counts(upsert_jobs(store, one, id)) == (0, 0, 2)
+
+
+@pytest.mark.usefixtures("rows_there")
+def test_a_job_of_another_source_is_another_one(store: duckdb.DuckDBPyConnection) -> None:
+    upsert_jobs(store, "a")
+    store.execute("UPDATE lab.jobs SET source = 'other'")
+
+    assert counts(upsert_jobs(store, "a", value="w")) == (1, 0, 0)
+    assert read(store, "SELECT source, value FROM lab.jobs ORDER BY ALL") == [
+        ("lab", "w"),
+        ("other", "v"),
+    ]
+
+
+def test_child_rows_go_whenever_they_came(store: duckdb.DuckDBPyConnection) -> None:
+    """Each with its parent, of which some came in other batches; the others' stay."""
+    for run, id in enumerate("abcd"):
+        upsert(store, make_thing(id, parts=[(id, 1)]), run=run)
+    upsert(store, make_thing("b", parts=[("B", 1)]), run=9)
+
+    upsert(store, make_thing("a", value="new"), make_thing("b"), make_thing("c"), run=10)
+
+    assert read(store, "SELECT thing_id, name FROM lab.parts") == [("d", "d")]
 
 
 def test_a_new_row_inside_of_what_was_known_came_late(store: duckdb.DuckDBPyConnection) -> None:

@@ -41,6 +41,7 @@ JOBS = Table(
     (Column("id", "VARCHAR"), Column("moved_at", "TIMESTAMPTZ"), Column("value", "VARCHAR")),
     key=("id",),
     time="moved_at",
+    numbered_by="id",
     open_when="value = 'open'",
 )
 """Its time may change for a key."""

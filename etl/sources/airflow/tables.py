@@ -62,12 +62,14 @@ DAG_RUNS = Table(
     "airflow.dag_runs",
     _list_columns(DagRun, RUN_STATES),
     key=("dag_id", "dag_run_id"),
+    numbered_by="dag_run_id",
     open_when="state NOT IN ('success', 'failed')",
 )
 TASK_INSTANCES = Table(
     "airflow.task_instances",
     _list_columns(TaskInstance, TASK_STATES),
     key=("dag_id", "dag_run_id", "task_id", "map_index"),
+    numbered_by="dag_run_id",
     open_when=f"coalesce(state, 'none') NOT IN {FINAL_STATES}",
     # Before a mapped task expands it is one row of index -1, which becomes the one of index 0.
     ousted_when="stored.map_index = -1 AND incoming.map_index >= 0 "

@@ -69,6 +69,7 @@ RUNS = Table(
     _list_columns(Run, RUN_STATUSES),
     key=("id",),
     time="started_at",
+    numbered_by="id",
     open_when=f"status IN {OPEN_RUN_STATUSES}",
 )
 TABLES = (EXECUTIONS, RUNS)
