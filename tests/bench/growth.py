@@ -15,7 +15,7 @@ from etl.cli.opening import prepare_store
 from etl.config import StoreConfig
 from etl.records import Flat, Table
 from etl.sources.airflow.tables import DAG_RUNS
-from etl.sources.riza.tables import EXECUTIONS
+from etl.sources.riza.tables import ENV, EXECUTIONS
 from etl.store.write import Batch, RunRow, commit_batch, stage_batch
 from etl.tables import PendingRows
 from tests.bench.figures import Figure
@@ -32,64 +32,86 @@ TEXT_CHARS = 384
 
 @dataclass(frozen=True)
 class Shape:
-    """A table, and whether the ids of its rows sort by time."""
+    """A table, and whether the ids of its rows sort by time; then with the time in them."""
 
     name: str
     table: Table
     is_sorted: bool
 
     def find_id(self, number: int) -> str:
-        return f"{number:032d}" if self.is_sorted else md5(str(number).encode()).hexdigest()
+        if self.is_sorted:
+            return f"scheduled__{(START + number * SPACING).isoformat()}"
+        return md5(str(number).encode()).hexdigest()
 
     @property
     def id_sql(self) -> str:
-        return "printf('%032d', number)" if self.is_sorted else "md5(number::VARCHAR)"
+        if self.is_sorted:
+            return f"'scheduled__' || strftime({TIME_SQL}, '%Y-%m-%dT%H:%M:%S+00:00')"
+        return "md5(number::VARCHAR)"
+
+    @property
+    def number_sql(self) -> str:
+        """What `etl.tables.number_key` makes of the id."""
+        if self.is_sorted:
+            return f"strftime({TIME_SQL}, '%Y%m%d%H%M%S')::BIGINT"
+        return f"-1 - (md5_number_lower({self.id_sql}) >> 1)::BIGINT"
 
 
+TIME_SQL = f"(TIMESTAMPTZ '{START}' + to_seconds(number * {SPACING.total_seconds()}))"
 SHAPES = (
     Shape("time fixed, ids sort by time", EXECUTIONS, True),
     Shape("time fixed, random ids", EXECUTIONS, False),
-    Shape("time changes, ids sort by time", DAG_RUNS, True),
+    Shape("time changes, ids with their time", DAG_RUNS, True),
     Shape("time changes, random ids", DAG_RUNS, False),
 )
 TEXT_COLUMN = {EXECUTIONS: "code", DAG_RUNS: "note"}
 
 
 def make_row(shape: Shape, number: int, version: int) -> Flat:
-    """One record: its key, its time, and a text that tells its versions apart."""
+    """One record: its key, its time, a text that tells its versions apart, and a child row."""
     values: dict[str, Any] = dict.fromkeys(shape.table.key, "one")
     values[shape.table.key[-1]] = shape.find_id(number)
     text = md5(f"{number}/{version}".encode()).hexdigest() * (TEXT_CHARS // 32)
     values[TEXT_COLUMN[shape.table]] = text
     if shape.table.time is not None:
         values[shape.table.time] = START + number * SPACING
-    return Flat(tuple(values.get(column.name) for column in shape.table.columns))
+    row = tuple(values.get(column.name) for column in shape.table.columns)
+    return Flat(row, ([("KEY", text[:32], None)], [], [])) if shape.table.children else Flat(row)
 
 
 def build_store(shape: Shape, folder: Path, rows: int) -> Path:
-    """A store with so many rows, made in SQL."""
+    """A store with so many rows, made in SQL as if they had come batch by batch."""
     path = folder / "store.duckdb"
     folder.mkdir(parents=True, exist_ok=True)
     open_store, _ = prepare_store(StoreConfig(path), start_budget(None))
     *others, last = shape.table.key
     columns = [f"'one' AS {name}" for name in others] + [f"{shape.id_sql} AS {last}"]
-    if shape.table.time is not None:
-        seconds = SPACING.total_seconds()
-        columns.append(
-            f"TIMESTAMPTZ '{START}' + to_seconds(number * {seconds}) AS {shape.table.time}"
-        )
+    columns.append(
+        f"{shape.number_sql} AS key_number"
+        if shape.table.time is None
+        else f"{TIME_SQL} AS {shape.table.time}"
+    )
+    synced = f"TIMESTAMPTZ '{START}' + to_minutes(number // {BATCH_ROWS}) AS synced_at"
+    numbers = f"FROM range({rows}) AS numbers (number)"
     with open_store() as connection:
         connection.execute("SET threads = 2")
         connection.execute(
             f"""
             INSERT INTO {shape.table.name} BY NAME SELECT
                 'bench' AS source, 'list' AS stream, 'built' AS sync_run_id, {", ".join(columns)},
-                TIMESTAMPTZ '{START}' AS first_synced_at, TIMESTAMPTZ '{START}' AS synced_at,
+                {synced}, synced_at AS first_synced_at,
                 repeat(md5(number || '/0'), {TEXT_CHARS // 32}) AS {TEXT_COLUMN[shape.table]},
-                0 AS content_hash
-            FROM range({rows}) AS numbers (number)
+                0 AS content_hash {numbers}
             """
         )
+        if shape.table.children:
+            connection.execute(
+                f"""
+                INSERT INTO {ENV.name} BY NAME SELECT
+                    'bench' AS source, {shape.id_sql} AS execution_id, 0 AS position, {synced},
+                    'KEY' AS name, md5(number || '/0') AS value {numbers}
+                """
+            )
     return path
 
 
