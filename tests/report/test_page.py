@@ -116,6 +116,13 @@ def test_the_headline_holds_the_figures(figures: Figures, page: str) -> None:
     assert values[2] == format_count(figures.now.failures.failed)
 
 
+def test_of_a_single_execution_the_page_does_not_speak_as_of_many(hostile: Page) -> None:
+    said = " ".join(" ".join(hostile.texts).split())
+
+    assert "riza · 1 execution ·" in said
+    assert not re.search(r"\b1 executions", said)
+
+
 def test_every_name_error_and_stream_that_was_read_is_shown(figures: Figures, page: str) -> None:
     bodies = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
     counts = [len(re.findall("<tr>", body)) for body in bodies]
