@@ -1,6 +1,7 @@
 """What an API sends that it does not document: unknown fields, unknown values of known ones."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +13,18 @@ VALUE_MAX_CHARS = 100
 
 _INDEX = re.compile(r"\[\d+\]")
 
-Place = tuple[int, str, frozenset[str]]
-"""Where a column with documented values stands, its name, and those values."""
+Place = tuple[int, str, frozenset[str | None]]
+"""Where a column with documented values stands, its name, those values and None."""
+
+
+def has_drift(table: Table, flats: Sequence[Flat]) -> bool:
+    """Whether any of the records has an undocumented value; in most pages, none has."""
+    return not all(
+        [
+            known.issuperset([flat.row[place] for flat in flats])
+            for place, _, known in list_documented(table)
+        ]
+    )
 
 
 def find_drift(table: Table, flat: Flat, extra: str | None) -> list[tuple[str, str | None]]:
@@ -25,7 +36,7 @@ def find_drift(table: Table, flat: Flat, extra: str | None) -> list[tuple[str, s
     found: list[tuple[str, str | None]] = []
     for place, name, known in list_documented(table):
         value = flat.row[place]
-        if value is not None and value not in known:
+        if value not in known:
             found.append((name, str(value)[:VALUE_MAX_CHARS]))
     if extra is not None:
         found += [(path, None) for path in list_paths(extra)]
@@ -45,7 +56,7 @@ def list_documented(table: Table) -> tuple[Place, ...]:
 
 def _list_documented(table: Table) -> tuple[Place, ...]:
     return tuple(
-        (place, column.name, frozenset(column.known))
+        (place, column.name, frozenset((*column.known, None)))
         for place, column in enumerate(table.columns)
         if column.known
     )

@@ -1,7 +1,7 @@
 """Rows of many pages, reduced to the last version per record, as Arrow tables."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import md5
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
-from etl.drift import find_drift
+from etl.drift import find_drift, has_drift
 from etl.records import Column, Flat, Table
 
 if TYPE_CHECKING:
@@ -60,18 +60,35 @@ class PendingRows:
             self.number_place = self.table.key.index(self.table.numbered_by)
 
     def add(self, stream: str, flat: Flat, extra: str | None) -> None:
-        key = tuple([flat.row[place] for place in self.key_places])
-        content_hash = hash_content(flat, extra)
-        self.rows.pop(key, None)
-        self.rows[key] = (*flat.row, stream, extra, content_hash)
+        """Add one record, and its unknown fields as JSON text."""
+        self.add_page(stream, [flat], {} if extra is None else {0: extra})
+
+    def add_page(self, stream: str, flats: Sequence[Flat], extras: Mapping[int, str]) -> None:
+        """Add records, and their unknown fields by index."""
+        rows, places = self.rows, self.key_places
+        is_drifting = has_drift(self.table, flats)
+        for index, flat in enumerate(flats):
+            row, extra = flat.row, extras.get(index)
+            key = tuple([row[place] for place in places])
+            if key in rows:
+                self._forget(key)
+            rows[key] = (*row, stream, extra, hash_content(flat, extra))
+            if flat.children:
+                self.children[key] = flat.children
+            if self.number_place is not None:
+                self.numbers[key] = number_key(key[self.number_place])
+            if is_drifting or extra is not None:
+                self._add_drift(key, find_drift(self.table, flat, extra))
+
+    def _forget(self, key: Key) -> None:
+        """Drop an older version of a record: its next one stands in the place of the newest."""
+        del self.rows[key]
         self.children.pop(key, None)
-        if flat.children:
-            self.children[key] = flat.children
         self.drift.pop(key, None)
-        if found := find_drift(self.table, flat, extra):
+
+    def _add_drift(self, key: Key, found: list[tuple[str, str | None]]) -> None:
+        if found:
             self.drift[key] = found
-        if self.number_place is not None:
-            self.numbers[key] = number_key(key[self.number_place])
 
 
 def number_key(text: str) -> int:

@@ -98,8 +98,7 @@ def _add_records(loader: Loader, step: Step) -> None:
     flats = [loader.source.flatten(record) for record in step.page.records]
     extras = {index: extra.decode() for index, extra in step.page.extras.items()}
     safe = redact_page(loader.redactor, table, flats, extras)
-    for index, flat in enumerate(safe.flats):
-        pending.add(stream, flat, safe.extras.get(index))
+    pending.add_page(stream, safe.flats, safe.extras)
     run = loader.runs[stream]
     loader.runs[stream] = replace(run, redactions=run.redactions + safe.replaced)
 
