@@ -39,7 +39,6 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _STRUCTURE = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\],]', re.DOTALL)
 _ABSENT = msgspec.Raw()
-_NO_VALUE = (b"", b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +197,10 @@ def read_json(raw: msgspec.Raw) -> str | None:
 
     Bytes that are no UTF-8 become U+FFFD: the rest of the value is worth more than nothing.
     """
-    text = bytes(raw)
-    return None if text in _NO_VALUE else text.decode("utf-8", "replace")
+    if raw is _ABSENT:
+        return None
+    text = str(raw, "utf-8", "replace")
+    return None if text == "null" else text
 
 
 def read_leniently(body: bytes) -> Any:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 """The resolution of every time in the store."""
@@ -140,7 +142,7 @@ class Page:
     served_at: datetime | None = None
 
 
-class Flat(NamedTuple):
+class Flat(msgspec.Struct, frozen=True, gc=False):
     """One record as rows: values in the order of `Table.columns`, and child rows per child table.
 
     `children` is parallel to `Table.children`, or empty when the record has none at all.

@@ -101,9 +101,9 @@ def test_the_documented_answer_for_a_single_execution_is_understood() -> None:
     with client_of(serve("execution.json")) as client:
         page = b3os.fetch_record(client, make_config(events=True), EXECUTIONS, "exec_1")
 
-    row, children = b3os.flatten(page.records[0])
-    assert row[0] == "exec_1"
-    assert len(children[0]) == 2
+    flat = b3os.flatten(page.records[0])
+    assert flat.row[0] == "exec_1"
+    assert len(flat.children[0]) == 2
 
 
 def test_an_id_is_one_segment_of_the_path() -> None:
