@@ -14,7 +14,12 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from etl.redact.fingerprint import is_fingerprint, make_fingerprint
+from etl.redact.fingerprint import (
+    CACHED_CHARS_MAX,
+    CACHED_SECRETS_MAX,
+    is_fingerprint,
+    make_fingerprint,
+)
 from etl.redact.names import Secrecy, classify_name, split_words
 
 ECHO_LEAST_CHARS = 8
@@ -27,12 +32,25 @@ _number_characters = re.compile(r"[0-9eE.+-]*").fullmatch
 _across_structure = re.compile(r"[\s\"\\,:\[\]{}]").search
 _escaped_in_json = re.compile(r"[^ !#-.0-\[\]-~]").search
 _harmless_word = re.compile(r"[a-z]+|[A-Z]+").fullmatch
-_rare_letter = re.compile(r"[QZXJKVYW^]").search
 _is_base64 = re.compile(r"[A-Za-z0-9+/_-]").match
 
 
 Probe = tuple[str, str]
 """One form of a secret, a rare letter of it first: looking for that costs a fraction."""
+
+_RARE_LETTERS = "XQKVWYMGJZ"
+"""What logs, code and JSON have least, the rarest first."""
+
+
+class Sought(msgspec.Struct, frozen=True, gc=False):
+    """A secret that may come back; one of its `probes` is in each text in which it does.
+
+    `is_escaped`: JSON may write it otherwise than text, in ways that have no end.
+    """
+
+    secret: str
+    probes: tuple[Probe, ...]
+    is_escaped: bool
 
 
 class Needle(NamedTuple):
@@ -54,7 +72,7 @@ class Needles(NamedTuple):
     the secrets in JSON is inside a string, not across its structure.
     """
 
-    secrets: tuple[str, ...]
+    secrets: tuple[Sought, ...]
     forms: tuple[Needle, ...]
     is_escaped: bool
     is_simple: bool
@@ -65,8 +83,17 @@ def is_harmless(label: str | None, value: str) -> bool:
 
     It is one plain word without digits, in one case, and its name says nothing of a secret.
     """
-    if label is None or len(value) > HARMLESS_MOST_CHARS or not _harmless_word(value):
-        return False
+    return label is not None and is_word(value) and is_plain_name(label)
+
+
+def is_word(value: str) -> bool:
+    """Whether a value is one plain word without digits, in one case."""
+    return len(value) <= HARMLESS_MOST_CHARS and _harmless_word(value) is not None
+
+
+@lru_cache(maxsize=1_024)
+def is_plain_name(label: str) -> bool:
+    """Whether a name says nothing of a secret."""
     return classify_name(label) is Secrecy.PLAIN and _OPENING_WORDS.isdisjoint(split_words(label))
 
 
@@ -86,22 +113,38 @@ def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
             for core, before, behind in list_base64_cores(part):
                 forms[core] = Needle(core, fingerprint, before, behind)
             is_simple = is_simple and not (_across_structure(part) or _number_characters(part))
-    return Needles(secrets, tuple(forms.values()), is_escaped(secrets), is_simple)
+    sought = tuple([seek_secret(secret) for secret in secrets])
+    is_escaped = any([each.is_escaped for each in sought])
+    return Needles(sought, tuple(forms.values()), is_escaped, is_simple)
 
 
-def is_escaped(secrets: tuple[str, ...]) -> bool:
-    """Whether JSON may write one of the secrets otherwise."""
-    return any([_escaped_in_json(part) for secret in secrets for part in list_parts(secret)])
+def seek_secret(secret: str) -> Sought:
+    """What to look for where a secret may come back."""
+    return _seek_cached(secret) if len(secret) <= CACHED_CHARS_MAX else make_sought(secret)
 
 
-@lru_cache(maxsize=4_096)
-def list_probes(secret: str) -> tuple[Probe, ...]:
-    """The forms of a secret to look for; many are of one record only, so this must cost little."""
-    forms = []
-    for part in list_parts(secret):
+def make_sought(secret: str) -> Sought:
+    """The same, made anew. Many secrets are of one record only, so this must cost little."""
+    forms: list[str] = []
+    parts = list_parts(secret)
+    for part in parts:
         forms += list_forms(part)
-        forms += [core for core, _, _ in list_base64_cores(part)]
-    return tuple([(found[0] if (found := _rare_letter(form)) else form[0], form) for form in forms])
+        for core in _encode_base64(part):
+            forms.append(core)
+            if "+" in core or "/" in core:
+                forms += _write_base64_in_urls(core)
+    is_escaped = bool(parts) and _escaped_in_json(secret) is not None
+    return Sought(secret, tuple([(_find_rare_letter(form), form) for form in forms]), is_escaped)
+
+
+def _find_rare_letter(form: str) -> str:
+    for letter in _RARE_LETTERS:
+        if letter in form:
+            return letter
+    return form[0]
+
+
+_seek_cached = lru_cache(maxsize=CACHED_SECRETS_MAX)(make_sought)
 
 
 def list_parts(secret: str) -> list[str]:
@@ -167,26 +210,36 @@ def list_base64_cores(secret: str) -> list[tuple[str, int, int]]:
 
     With it, how many letters before and behind it also hold bits of the secret.
     """
+    size = len(secret.encode("utf-8", "replace"))
+    return [
+        (form, int(padding > 0), int((padding + size) % 3 > 0))
+        for padding, core in enumerate(_encode_base64(secret))
+        for form in (core, *_write_base64_in_urls(core))
+    ]
+
+
+def _encode_base64(secret: str) -> tuple[str, str, str]:
+    """The letters of base64 that hold bits of the secret only, behind 0, 1 and 2 other bytes."""
     raw = secret.encode("utf-8", "replace")
-    cores = []
-    for padding, begin in ((b"", 0), (b"\0", 2), (b"\0\0", 3)):
-        size = len(padding) + len(raw)
-        core = b2a_base64(padding + raw)[begin : size * 8 // 6].decode()
-        before, behind = int(begin > 0), int(size % 3 > 0)
-        cores.append((core, before, behind))
-        if "+" in core or "/" in core:
-            cores.append((core.translate(_URL_SAFE), before, behind))
-            cores.append((quote(core, safe=""), before, behind))
-    return cores
+    bits = 8 * len(raw)
+    return (
+        b2a_base64(raw)[: bits // 6].decode(),
+        b2a_base64(b"\0" + raw)[2 : (8 + bits) // 6].decode(),
+        b2a_base64(b"\0\0" + raw)[3 : (16 + bits) // 6].decode(),
+    )
+
+
+def _write_base64_in_urls(core: str) -> tuple[str, str]:
+    return core.translate(_URL_SAFE), quote(core, safe="")
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def has_echo(secrets: tuple[str, ...], text: str) -> bool:
+def has_echo(secrets: Iterable[Sought], text: str) -> bool:
     """Whether one of the secrets stands in a text, in any form."""
-    for secret in secrets:
-        for letter, form in list_probes(secret):
+    for sought in secrets:
+        for letter, form in sought.probes:
             if letter in text and form in text:
                 return True
     return False

@@ -12,6 +12,9 @@ BLOCK_BYTES = 64
 CACHED_CHARS_MAX = 256
 """Longer texts are seldom the same in many records, and would fill the memory."""
 
+CACHED_SECRETS_MAX = 2_048
+"""The same secret comes again soon or never: a larger cache is slower, and finds no more."""
+
 _is_fingerprint = re.compile(rf"{PREFIX}[0-9a-f]{{{FINGERPRINT_DIGITS}}}").fullmatch
 
 
@@ -25,10 +28,12 @@ def make_fingerprint(key: bytes, secret: str) -> str:
 
     A fingerprint stays as it is, so that a record that was kept redacted can be read again.
     """
-    return _hash_cached(key, secret) if len(secret) <= CACHED_CHARS_MAX else _hash(key, secret)
+    is_short = len(secret) <= CACHED_CHARS_MAX
+    return _hash_cached(key, secret) if is_short else hash_secret(key, secret)
 
 
-def _hash(key: bytes, secret: str) -> str:
+def hash_secret(key: bytes, secret: str) -> str:
+    """The same, made anew."""
     if is_fingerprint(secret):
         return secret
     inner, outer = _start_hashes(key)
@@ -39,7 +44,7 @@ def _hash(key: bytes, secret: str) -> str:
     return PREFIX + second.hexdigest()[:FINGERPRINT_DIGITS]
 
 
-_hash_cached = lru_cache(maxsize=8_192)(_hash)
+_hash_cached = lru_cache(maxsize=CACHED_SECRETS_MAX)(hash_secret)
 
 
 @lru_cache(maxsize=16)

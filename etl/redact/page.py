@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from etl.records import Flat, Table
-from etl.redact.echoes import has_echo, is_escaped
+from etl.redact.echoes import Sought, has_echo
 from etl.redact.literals import looks_like_literal
 from etl.redact.names import find_named, may_name_field
 from etl.redact.payload import DOCUMENT_STARTS, begins_document, looks_like_json
@@ -24,9 +24,10 @@ from etl.redact.record import (
     redact_json_in,
     redact_names_in,
     redact_shapes_in,
+    redact_typed,
 )
 from etl.redact.shapes import may_hold_connection, may_hold_token
-from etl.redact.typed import Row, fingerprint_rows
+from etl.redact.typed import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,11 @@ def redact_page(
     if redactor.payloads == "full":
         return RedactedPage(list(flats), dict(extras), 0)
     plan = find_plan(redactor, table)
-    works = [Work(flat.row, flat.children, None) for flat in flats]
+    works = [Work(flat.row, flat.children) for flat in flats]
     for index in extras:
         works[index].extra = extras[index]
     for work in works:
-        _redact_typed(redactor.key, plan, work)
+        redact_typed(redactor.key, plan, work)
     if redactor.payloads == "none":
         for work in works:
             describe_payload_in(redactor, plan, work)
@@ -81,39 +82,17 @@ def redact_page(
     )
 
 
-def _redact_typed(key: bytes, plan: Plan, work: Work) -> None:
-    """Fingerprint the secret columns of all rows and drop the contents of files."""
-    if plan.secrets or plan.dropped:
-        work.row = _redact_rows(key, plan, [work.row], work)[0]
-    if work.children:
-        children = list(work.children)
-        for place in plan.unsafe:
-            if children[place]:
-                children[place] = _redact_rows(key, plan.children[place], children[place], work)
-        work.children = tuple(children)
-
-
-def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Row]:
-    if plan.dropped:
-        places = plan.dropped
-        rows = [tuple([None if i in places else v for i, v in enumerate(row)]) for row in rows]
-    if plan.secrets:
-        rows, secrets, replaced = fingerprint_rows(key, plan.secrets, rows)
-        work.secrets += tuple(secrets)
-        work.count += replaced
-    return rows
-
-
 def _redact_names(redactor: Redactor, plan: Plan, works: Sequence[Work]) -> None:
     """What stands below a key name that means a secret, in JSON or what is like it."""
     careful = set(_list_documents(plan, works)) | set(_list_deep_jsons(plan, works))
     careful.update([i for i, work in enumerate(works) if work.extra and may_name_field(work.extra)])
     for index in careful:
         redact_names_in(redactor, plan, works[index])
-    for place in plan.jsons:
-        for index in find_named([work.row[place] or "" for work in works]):
-            if index not in careful:
-                redact_json_in(redactor, works[index], place)
+    jsons = [(index, place) for place in plan.jsons for index in range(len(works))]
+    for found in find_named([works[index].row[place] or "" for index, place in jsons]):
+        index, place = jsons[found]
+        if index not in careful:
+            redact_json_in(redactor, works[index], place)
 
 
 def _list_deep_jsons(plan: Plan, works: Sequence[Work]) -> list[int]:
@@ -166,12 +145,14 @@ def _redact_texts(redactor: Redactor, plan: Plan, work: Work) -> None:
     if may_hold_connection(whole) or (redactor.detect_secrets and may_hold_token(whole)):
         redact_shapes_in(redactor, plan, work)
         whole = join_payload(plan, work)
-    if work.secrets and _has_echoes(work.secrets, whole):
+    if work.secrets and _may_hold_echo(work.secrets, whole):
         redact_echoes_in(redactor, plan, work)
 
 
-def _has_echoes(secrets: tuple[str, ...], whole: str) -> bool:
+def _may_hold_echo(secrets: Sequence[Sought], whole: str) -> bool:
     """Whether the secrets may be elsewhere in the record; where JSON escapes them, perhaps."""
     if has_echo(secrets, whole):
         return True
-    return "\\" in whole and (is_escaped(secrets) or "\\u00" in whole)
+    if "\\" not in whole:
+        return False
+    return "\\u00" in whole or any([sought.is_escaped for sought in secrets])

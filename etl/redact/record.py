@@ -1,13 +1,20 @@
 """One record, looked through with care."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from etl.redact.echoes import Needles, has_echo, list_needles, mask_echoes
+from etl.redact.echoes import (
+    Needles,
+    Sought,
+    has_echo,
+    is_plain_name,
+    list_needles,
+    mask_echoes,
+    seek_secret,
+)
 from etl.redact.fingerprint import describe_text, make_fingerprint
 from etl.redact.literals import looks_like_literal, redact_literals
 from etl.redact.names import classify_field, may_name_secret
@@ -19,20 +26,19 @@ from etl.redact.shapes import (
     replace_connection_passwords,
     replace_tokens,
 )
-from etl.redact.typed import Row
+from etl.redact.typed import Row, examine_secret
 
 Kind = Literal["json", "text", "reason", "extra"]
 Edit = Callable[[str, Kind], str]
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct, gc=False):
     """A record on its way: its rows, its unknown fields, the secrets found and replaced so far."""
 
     row: Row
     children: tuple[list[Row], ...]
-    extra: str | None
-    secrets: tuple[str, ...] = ()
+    extra: str | None = None
+    secrets: list[Sought] = []
     count: int = 0
 
 
@@ -57,6 +63,38 @@ def list_payload(plan: Plan, row: Row) -> list[str]:
     return texts
 
 
+def redact_typed(key: bytes, plan: Plan, work: Work) -> None:
+    """Fingerprint the secret columns of all rows and drop the contents of files."""
+    if plan.secrets or plan.dropped:
+        [work.row] = _redact_rows(key, plan, [work.row], work)
+    if work.children:
+        children = list(work.children)
+        for place in plan.unsafe:
+            if rows := children[place]:
+                children[place] = _redact_rows(key, plan.children[place], rows, work)
+        work.children = tuple(children)
+
+
+def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Row]:
+    if plan.dropped:
+        places = plan.dropped
+        rows = [tuple([None if i in places else v for i, v in enumerate(row)]) for row in rows]
+    if not plan.secrets:
+        return rows
+    safe: list[Row] = []
+    for row in rows:
+        values: list[Any] | None = None
+        for place, label in plan.secrets:
+            if secret := row[place]:
+                values = values or list(row)
+                values[place], inner, is_word = examine_secret(key, secret)
+                if not (is_word and label is not None and is_plain_name(row[label])):
+                    work.secrets += inner
+                work.count += 1
+        safe.append(row if values is None else tuple(values))
+    return safe
+
+
 def redact_names_in(redactor: Redactor, plan: Plan, work: Work) -> None:
     """What stands below a key name that means a secret."""
     map_payload(plan, work, partial(_redact_names, redactor.key, work))
@@ -67,7 +105,7 @@ def redact_json_in(redactor: Redactor, work: Work, place: int) -> None:
     edited = redact_names(redactor.key, work.row[place])
     work.row = (*work.row[:place], edited.text, *work.row[place + 1 :])
     work.count += edited.count
-    work.secrets += tuple(edited.secrets)
+    work.secrets += map(seek_secret, edited.secrets)
 
 
 def redact_shapes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
@@ -77,7 +115,7 @@ def redact_shapes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
 
 def redact_echoes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
     """The record's own secrets, wherever they come back."""
-    needles = list_needles(redactor.key, work.secrets)
+    needles = list_needles(redactor.key, tuple([each.secret for each in work.secrets]))
     map_payload(plan, work, partial(_redact_echoes, needles, work))
 
 
@@ -122,7 +160,7 @@ def _redact_names(key: bytes, work: Work, text: str, kind: Kind) -> str:
     else:
         return text
     work.count += edited.count
-    work.secrets += tuple(edited.secrets)
+    work.secrets += map(seek_secret, edited.secrets)
     return edited.text
 
 
@@ -130,7 +168,7 @@ def _redact_shapes(redactor: Redactor, work: Work, text: str, kind: Kind) -> str
     """Passwords of connection strings and, where asked for, tokens of a known shape."""
 
     def replace(secret: str) -> str:
-        work.secrets += (secret,)
+        work.secrets.append(seek_secret(secret))
         work.count += 1
         return make_fingerprint(redactor.key, secret)
 

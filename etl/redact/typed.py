@@ -1,11 +1,10 @@
 """Known places: the columns that hold a secret by their nature."""
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from etl.redact.echoes import ECHO_LEAST_CHARS, is_harmless
-from etl.redact.fingerprint import CACHED_CHARS_MAX, make_fingerprint
+from etl.redact.echoes import ECHO_LEAST_CHARS, Sought, is_word, make_sought
+from etl.redact.fingerprint import CACHED_CHARS_MAX, CACHED_SECRETS_MAX, hash_secret
 from etl.redact.payload import looks_like_json, redact_names
 from etl.redact.shapes import list_connection_passwords
 
@@ -14,33 +13,27 @@ SecretPlace = tuple[int, int | None]
 """Where a secret column stands in a row, and where the column that names the secret."""
 
 
-def fingerprint_rows(
-    key: bytes, places: Sequence[SecretPlace], rows: list[Row]
-) -> tuple[list[Row], list[str], int]:
-    """The rows with each value of the secret columns replaced, what to look for elsewhere, how many
-    values were replaced."""
-    safe: list[Row] = []
-    secrets: list[str] = []
-    replaced = 0
-    for row in rows:
-        values: list[Any] | None = None
-        for place, label in places:
-            secret = row[place]
-            if secret:
-                values = values or list(row)
-                examine = _examine if len(secret) <= CACHED_CHARS_MAX else _examine.__wrapped__
-                values[place], inner = examine(key, secret, None if label is None else row[label])
-                secrets += inner
-                replaced += 1
-        safe.append(row if values is None else tuple(values))
-    return safe, secrets, replaced
+class Examined(NamedTuple):
+    """A secret as it may be written, and what to look for elsewhere.
+
+    `is_word`: there is nothing to look for where its name says nothing of a secret, either.
+    """
+
+    fingerprint: str
+    inner: tuple[Sought, ...]
+    is_word: bool
 
 
-@lru_cache(maxsize=8_192)
-def _examine(key: bytes, secret: str, label: str | None) -> tuple[str, list[str]]:
-    """The fingerprint of a secret, and what to look for elsewhere."""
-    inner = [] if is_harmless(label, secret) else list_inner_secrets(key, secret)
-    return make_fingerprint(key, secret), inner
+def examine_secret(key: bytes, secret: str) -> Examined:
+    """What is to be known of a value of a secret column."""
+    examine = _examine if len(secret) <= CACHED_CHARS_MAX else _examine.__wrapped__
+    return examine(key, secret)
+
+
+@lru_cache(maxsize=CACHED_SECRETS_MAX)
+def _examine(key: bytes, secret: str) -> Examined:
+    inner = tuple([make_sought(each) for each in list_inner_secrets(key, secret)])
+    return Examined(hash_secret(key, secret), inner, is_word(secret))
 
 
 def list_inner_secrets(key: bytes, secret: str) -> list[str]:

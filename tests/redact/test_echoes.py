@@ -17,6 +17,7 @@ from etl.redact.echoes import (
     list_base64_cores,
     list_needles,
     mask_echoes,
+    seek_secret,
 )
 
 KEY = b"k" * 32
@@ -114,7 +115,7 @@ def test_what_is_found_is_what_is_masked(secret: str, before: str, after: str) -
 
     masked, count = mask_echoes(needles, text)
 
-    assert has_echo((secret,), text) == (count > 0)
+    assert has_echo([seek_secret(secret)], text) == (count > 0)
     if secret.strip() and len(secret.strip()) >= 8:
         assert secret not in masked
         assert count
