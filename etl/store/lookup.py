@@ -12,6 +12,7 @@ import duckdb
 import msgspec
 
 from etl.records import Table, from_epoch_us, to_epoch_us
+from etl.store.offer import offer_once
 from etl.tables import NUMBER, Key, PendingRows, build_arrow, build_wanted
 
 LOW_BITS = (1 << 19) - 1
@@ -93,9 +94,11 @@ def _find_equal(
     connection: duckdb.DuckDBPyConnection, table: Table, numbers: Sequence[int], bound: str
 ) -> str:
     """A bound, on rowid, that holds the rows which have one of these numbers; empty if none has."""
-    connection.register("numbers", build_arrow((NUMBER,), [(number,) for number in numbers]))
+    wanted = build_arrow((NUMBER,), [(number,) for number in numbers])
+    offer_once(connection, "numbers", wanted)
     low = f"key_number & {LOW_BITS} AS low"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE lows AS SELECT DISTINCT {low} FROM numbers")
+    offer_once(connection, "numbers", wanted)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE near AS
@@ -123,7 +126,7 @@ def _compare_keys(
     key = ", ".join(f'"{name}"' for name in pending.table.key)
     # Joined in one step, or filtered by source first, the whole table would be read for a rowid.
     step = "MATERIALIZED" if pending.table.numbered_by else "NOT MATERIALIZED"
-    connection.register("wanted", build_wanted(pending))
+    offer_once(connection, "wanted", build_wanted(pending))
     found: list[Found] = connection.execute(
         f"""
         WITH stored AS {step} (

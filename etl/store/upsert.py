@@ -13,6 +13,7 @@ import duckdb
 from etl.coverage import Interval
 from etl.records import Table, to_epoch_us
 from etl.store.lookup import Stored, read_stored
+from etl.store.offer import offer_once
 from etl.tables import (
     HASH_PLACE,
     STREAM_PLACE,
@@ -141,13 +142,15 @@ def _delete(
     """Delete rows that were looked up, and their children: they were written at the same time."""
     times = [old.synced_at for old in changed.values()]
     rows = [old.rowid for old in changed.values()]
-    connection.register("outdated", build_outdated(table, list(changed), rows, times))
+    outdated = build_outdated(table, list(changed), rows, times)
+    offer_once(connection, "outdated", outdated)
     connection.execute(
         f"DELETE FROM {table.name} WHERE rowid IN (SELECT stored_row FROM outdated)",
     )
     since, until = to_epoch_us(min(times)), to_epoch_us(max(times))
     names = _quote(column.name for column in list_child_key(table))
     for child in table.children:
+        offer_once(connection, "outdated", outdated)
         connection.execute(
             f"""
             DELETE FROM {child.name} WHERE source = ?
@@ -171,13 +174,14 @@ def _insert(
     first = [stored[key].first_synced_at if key in stored else stamp.now for key in keys]
     incoming = build_parents(pending, keys, first)
     names = _quote(incoming.column_names)
-    connection.register("incoming", incoming)
+    offer_once(connection, "incoming", incoming)
     connection.execute(
         f"INSERT INTO {table.name} (source, sync_run_id, synced_at, {names}) "
         f"SELECT ?, ?, make_timestamptz({now_us}), {names} FROM incoming",
         [stamp.source, stamp.run_id],
     )
     if table.ousted_when is not None:
+        offer_once(connection, "incoming", incoming)
         # Both are of one run, and so of one number: others are not looked at.
         connection.execute(
             f"DELETE FROM {table.name} AS stored USING incoming WHERE stored.source = ? "
@@ -187,7 +191,7 @@ def _insert(
     connection.unregister("incoming")
     for child, rows in build_children(pending, keys).items():
         names = _quote(column.name for column in list_child_columns(table, child))
-        connection.register("incoming", rows)
+        offer_once(connection, "incoming", rows)
         connection.execute(
             f"INSERT INTO {child.name} (source, synced_at, {names}) "
             f"SELECT ?, make_timestamptz({now_us}), {names} FROM incoming",
