@@ -1,5 +1,6 @@
 """What a sync costs, on this machine: `python -m tests.bench [EXECUTIONS] [MEASURE…]`."""
 
+import gc
 import json
 import sys
 import tempfile
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from etl.cli import GARBAGE_OBJECTS
 from tests.bench.figures import HEAD
 from tests.bench.growth import measure_growth, measure_rereads
 from tests.bench.latency import measure_chain, measure_windows
@@ -37,4 +39,6 @@ def main(executions: int, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    # As the process `etl` does.
+    gc.set_threshold(GARBAGE_OBJECTS)
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, sys.argv[2:] or list(MEASURES))

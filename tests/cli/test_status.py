@@ -161,6 +161,10 @@ def test_check_of_a_healthy_store_keeps_every_promise(stage: Stage) -> None:
             "riza.env: each row has its riza.executions, written with it: broken by 1 rows",
         ),
         (
+            "UPDATE riza.env SET synced_at = now() WHERE execution_id = 'exec0001'",
+            "riza.env: each row has its riza.executions, written with it: broken by 1 rows",
+        ),
+        (
             "INSERT INTO etl.coverage SELECT source, stream, since, since + INTERVAL 1 DAY "
             "FROM etl.coverage",
             "etl.coverage: intervals are disjoint and not empty: broken by 1 rows",
