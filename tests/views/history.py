@@ -59,8 +59,8 @@ def make_history(seed: int, riza_rows: int = 900, airflow_rows: int = 250) -> Hi
         for position in range(chance.choice((0, 0, 1, 3))):
             host = chance.choice(("a.example.com", "b.example.com", None))
             history.allows.append(
-                {"source": row["source"], "execution_id": row["id"]}
-                | {"position": position, "host": host}
+                {"source": row["source"], "execution_id": row["id"], "position": position}
+                | {"host": host, "synced_at": row["synced_at"]}
             )
     history.airflow = [_make_dag_run(chance, number) for number in range(airflow_rows)]
     history.coverage = _make_coverage()

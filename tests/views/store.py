@@ -68,7 +68,7 @@ def insert_children(
 ) -> None:
     table = find_table(parent)
     child = next(child for child in table.children if child.name == name)
-    columns = (schema.KEPT_COLUMNS[0], *list_child_columns(table, child))
+    columns = (*schema.CHILD_COLUMNS, *list_child_columns(table, child))
     _insert(connection, name, columns, rows)
 
 
