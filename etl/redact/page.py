@@ -12,8 +12,8 @@ from typing import NamedTuple
 from etl.records import Flat, Table
 from etl.redact.echoes import Sought, has_echo
 from etl.redact.literals import looks_like_literal
-from etl.redact.names import find_named, may_name_field
-from etl.redact.payload import DOCUMENT_STARTS, begins_document, looks_like_json
+from etl.redact.names import find_named, may_name_field, names_secret
+from etl.redact.payload import DOCUMENT_STARTS, begins_document
 from etl.redact.plan import Plan, Redactor, find_plan
 from etl.redact.record import (
     Work,
@@ -136,7 +136,7 @@ def _list_deep_rows(plan: Plan, works: Sequence[Work]) -> Iterator[tuple[int, Pl
 
 def _is_named(text: str) -> bool:
     """Whether a text is such a document."""
-    return begins_document(text) is not None and (looks_like_json(text) or looks_like_literal(text))
+    return begins_document(text) is not None and (names_secret(text) or looks_like_literal(text))
 
 
 def _redact_texts(redactor: Redactor, plan: Plan, work: Work) -> None:

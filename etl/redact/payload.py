@@ -35,7 +35,7 @@ _SCALAR = r"(?:true|false|null|-?\d[\d.eE+-]*+)\s*,"
 begins_document = re.compile(rf"\s*[{{\[(]\s*(?:[\"'{{\[(]|{_SCALAR})").match
 """How JSON and what Python prints of a dictionary begin, and lines of a log do not."""
 
-begins_json = re.compile(rf"\s*(?:\{{\s*\"|\[\s*(?:[\[{{\"]|{_SCALAR}))").match
+_begins_json = re.compile(rf"\s*(?:\{{\s*\"|\[\s*(?:[\[{{\"]|{_SCALAR}))").match
 _NUMBER = re.compile(r"-?\d[\d.eE+-]*|NaN|-?Infinity")
 _LABEL_KEYS = frozenset({"name", "key", "header", "field", "variable"})
 _VALUE_KEYS = frozenset({"value", "val", "values"})
@@ -227,7 +227,7 @@ def _redact_embedded(key: bytes, token: str, classify: Classify, depth: int) -> 
 
 def looks_like_json(text: str) -> bool:
     """Whether a text may be JSON (documents, or a part of one) with a name that means a secret."""
-    return begins_json(text) is not None and names_secret(text)
+    return _begins_json(text) is not None and names_secret(text)
 
 
 def edit_leaves(text: str, mask: Callable[[str], str]) -> str:

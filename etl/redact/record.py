@@ -17,8 +17,8 @@ from etl.redact.echoes import (
 )
 from etl.redact.fingerprint import describe_text, make_fingerprint
 from etl.redact.literals import looks_like_literal, redact_literals
-from etl.redact.names import classify_field, may_name_secret
-from etl.redact.payload import edit_leaves, looks_like_json, redact_names
+from etl.redact.names import classify_field, may_name_secret, names_secret
+from etl.redact.payload import Edited, begins_document, edit_leaves, redact_names
 from etl.redact.plan import SEPARATOR, Plan, Redactor
 from etl.redact.shapes import (
     may_hold_connection,
@@ -76,9 +76,8 @@ def redact_typed(key: bytes, plan: Plan, work: Work) -> None:
 
 
 def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Row]:
-    if plan.dropped:
-        places = plan.dropped
-        rows = [tuple([None if i in places else v for i, v in enumerate(row)]) for row in rows]
+    for place in plan.dropped:
+        rows = [(*row[:place], None, *row[place + 1 :]) for row in rows]
     if not plan.secrets:
         return rows
     safe: list[Row] = []
@@ -152,15 +151,20 @@ def _map_row(plan: Plan, row: Row, edit: Edit) -> Row:
 
 def _redact_names(key: bytes, work: Work, text: str, kind: Kind) -> str:
     if kind == "extra":
-        edited = redact_names(key, text, classify_field)
-    elif may_name_secret(text) if kind == "json" else looks_like_json(text):
-        edited = redact_names(key, text)
-    elif looks_like_literal(text):
-        edited = redact_literals(key, text)
-    else:
+        return _keep(work, redact_names(key, text, classify_field))
+    if kind == "json":
+        return _keep(work, redact_names(key, text)) if may_name_secret(text) else text
+    if begins_document(text) is None:
         return text
+    if looks_like_literal(text):
+        text = _keep(work, redact_literals(key, text))
+    # What Python prints of a dictionary may have JSON in its strings.
+    return _keep(work, redact_names(key, text)) if names_secret(text) else text
+
+
+def _keep(work: Work, edited: Edited) -> str:
     work.count += edited.count
-    work.secrets += map(seek_secret, edited.secrets)
+    work.secrets += [seek_secret(secret) for secret in edited.secrets]
     return edited.text
 
 

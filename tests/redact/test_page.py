@@ -17,10 +17,10 @@ from etl.redact import Redacted, Redactor, make_fingerprint, redact_page
 from etl.redact.echoes import list_needles, mask_echoes, seek_secret
 from etl.redact.literals import looks_like_literal, redact_literals
 from etl.redact.names import classify_field, classify_name, find_named, names_secret
-from etl.redact.payload import begins_json, edit_leaves, redact_names
+from etl.redact.payload import Edited, begins_document, edit_leaves, redact_names
 from etl.redact.plan import make_plan
 from etl.redact.record import Kind, Work, map_payload, redact_typed
-from etl.redact.shapes import replace_connection_passwords, replace_tokens
+from etl.redact.shapes import may_hold_token, replace_connection_passwords, replace_tokens
 from tests.redact.test_names import HARMLESS, SECRET
 
 KEY = b"k" * 32
@@ -64,13 +64,16 @@ def redact_plainly(redactor: Redactor, flat: Flat, extra: str | None) -> Redacte
 def replace_names(redactor: Redactor, work: Work, text: str, kind: Kind) -> str:
     # With a function of its own the whole of a text is read, not only what is below a name.
     if kind == "extra":
-        edited = redact_names(KEY, text, lambda path: classify_field(path))
-    elif kind == "json" or (begins_json(text) and names_secret(text)):
-        edited = redact_names(KEY, text, lambda name: classify_name(name))
-    elif looks_like_literal(text):
-        edited = redact_literals(KEY, text)
-    else:
+        return keep(work, redact_names(KEY, text, lambda path: classify_field(path)))
+    if kind == "json":
+        return keep(work, redact_names(KEY, text, lambda name: classify_name(name)))
+    if not begins_document(text):
         return text
+    text = keep(work, redact_literals(KEY, text)) if looks_like_literal(text) else text
+    return keep(work, redact_names(KEY, text)) if names_secret(text) else text
+
+
+def keep(work: Work, edited: Edited) -> str:
     work.count += edited.count
     work.secrets += [seek_secret(secret) for secret in edited.secrets]
     return edited.text
@@ -142,7 +145,12 @@ WRITERS: tuple[Callable[[Any], str], ...] = (
 
 
 def escape_letters(token: re.Match[str]) -> str:
-    """A JSON string with most of its letters escaped, as no encoder would write it."""
+    """A JSON string with most of its letters escaped, as no encoder would write it.
+
+    Tokens that are known by their shape only are not found so.
+    """
+    if may_hold_token(token[0]):
+        return token[0]
     return re.sub("[a-z]", lambda letter: f"\\u{ord(letter[0]):04x}", token[0])
 
 

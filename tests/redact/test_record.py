@@ -192,6 +192,18 @@ def test_a_dictionary_as_python_prints_it_is_looked_through_as_well() -> None:
     assert column(redacted, "stderr") == "[{'token': ''}, {'monkey': 'm'}]"
 
 
+def test_json_in_a_dictionary_as_python_prints_it_is_looked_through_as_well() -> None:
+    stdout = """[{'body': '{"password": "pw"}', 'token': 't', 'n': 1}]"""
+    stderr = """['{"api_key": "a"}']"""
+
+    redacted = redact({}, {"stdout": stdout, "stderr": stderr})
+
+    assert column(redacted, "stdout") == (
+        f"""[{{'body': '{{"password": "{mark("pw")}"}}', 'token': '{mark("t")}', 'n': 1}}]"""
+    )
+    assert column(redacted, "stderr") == f"""['{{"api_key": "{mark("a")}"}}']"""
+
+
 def test_the_password_of_a_connection_string_is_replaced_and_looked_for_elsewhere() -> None:
     code = "connect('postgres://me:pg-pass-1@db/x')"
 
