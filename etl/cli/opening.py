@@ -10,7 +10,7 @@ from etl.config import StoreConfig
 from etl.errors import StoreError
 from etl.redact import load_key, make_key_id
 from etl.sources import list_tables
-from etl.store.connect import Opener, open_reader, open_writer, transaction
+from etl.store.connect import Engine, Opener, open_reader, open_writer, transaction
 from etl.store.schema import SCHEMA_VERSION, check_version, ensure_schema, read_version
 from etl.views import create_views
 
@@ -20,7 +20,8 @@ def prepare_store(store: StoreConfig, budget: Budget) -> tuple[Opener, bytes]:
 
     The store is opened once to begin with: what is the same for all batches is done here.
     """
-    with open_writer(store.path, budget) as connection:
+    engine = Engine()
+    with open_writer(store.path, budget, engine=engine) as connection:
         ensure_schema(connection, list_tables(), store.path)
         key = load_key(store.path, read_key_id(connection))
         with transaction(connection):
@@ -30,7 +31,7 @@ def prepare_store(store: StoreConfig, budget: Budget) -> tuple[Opener, bytes]:
 
     @contextlib.contextmanager
     def open_store() -> Iterator[duckdb.DuckDBPyConnection]:
-        with open_writer(store.path, budget) as connection:
+        with open_writer(store.path, budget, engine=engine) as connection:
             ensure_schema(connection, list_tables(), store.path)
             yield connection
 

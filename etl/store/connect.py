@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -40,24 +41,54 @@ Opener = Callable[[], contextlib.AbstractContextManager[duckdb.DuckDBPyConnectio
 """What opens a store for writing; tests put a faulty one in its place."""
 
 
+@dataclass(slots=True)
+class Engine:
+    """DuckDB without a file: stores are attached to it, for only so can a row group size be given.
+
+    It serves many openings of a store, as long as nothing goes wrong: to start it takes longer than
+    to attach a file, and the memory it has is used again.
+    """
+
+    connection: duckdb.DuckDBPyConnection | None = None
+
+
+def _start(engine: Engine) -> duckdb.DuckDBPyConnection:
+    if engine.connection is None:
+        engine.connection = configure(duckdb.connect(config={"threads": 1}))
+        # Closing the file would end the log in any case: so each byte is written once.
+        engine.connection.execute(f"SET checkpoint_threshold = '{WAL_MAX}'")
+    return engine.connection
+
+
+def _stop(engine: Engine) -> None:
+    if engine.connection is not None:
+        engine.connection.close()
+        engine.connection = None
+
+
 @contextlib.contextmanager
 def open_writer(
-    path: Path, budget: Budget, wait_s: float = LOCK_WAIT_S
+    path: Path, budget: Budget, wait_s: float = LOCK_WAIT_S, engine: Engine | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that may write, alone in the world. Raises StoreError.
 
-    The file is created in a storage version that current BI drivers can open.
+    The file is created in a storage version that current BI drivers can open. An `engine` is kept
+    for the next opening, if this one ends well.
     """
-    with explain_errors(path):
+    used = engine or Engine()
+    with explain_errors(path), contextlib.ExitStack() as stack:
+        stack.callback(_stop, used)
         _create_missing(path)
+        connection = _start(used)
         with open_folder(path) as folder:
-            connection = wait_for(
-                lambda: _connect_writer(path), path, budget, wait_s, lambda: claim_turn(folder)
+            wait_for(
+                lambda: _attach(connection, path), path, budget, wait_s, lambda: claim_turn(folder)
             )
-        try:
-            yield connection
-        finally:
-            connection.close()
+        yield connection
+        if engine is not None:
+            connection.execute("USE memory")
+            connection.execute("DETACH store")
+            stack.pop_all()
 
 
 @contextlib.contextmanager
@@ -120,21 +151,14 @@ def quote_path(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def _connect_writer(path: Path) -> duckdb.DuckDBPyConnection:
-    """An own in-memory database with the file attached: only so can a row group size be given.
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyConnection:
+    """The connection, with the file attached and in use.
 
     Closing the file writes its last, unfinished row group. With groups of about a batch that costs
     no more than keeping the file open would, and readers are let in between batches.
     """
-    connection = configure(duckdb.connect(config={"threads": 1}))
-    try:
-        # Closing the file would end the log in any case: so each byte is written once.
-        connection.execute(f"SET checkpoint_threshold = '{WAL_MAX}'")
-        connection.execute(f"ATTACH {quote_path(path)} AS store (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
-        connection.execute("USE store")
-    except BaseException:
-        connection.close()
-        raise
+    connection.execute(f"ATTACH {quote_path(path)} AS store (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+    connection.execute("USE store")
     return connection
 
 
