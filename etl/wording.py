@@ -4,8 +4,6 @@ import math
 import re
 from datetime import datetime, timedelta
 
-from etl.records import EPOCH
-
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -49,7 +47,7 @@ def format_time(time: datetime | None) -> str:
     """A time in UTC to the second; the beginning of all time by its name."""
     if time is None:
         return ""
-    return "the beginning" if time <= EPOCH else f"{time:%Y-%m-%d %H:%M:%S}"
+    return "the beginning" if time.timestamp() <= 0 else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def format_share(share: float | None) -> str:

@@ -33,6 +33,8 @@ SECRET_FIELDS = {
     "header": "value",
     "query": "value",
 }
+short_values = st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=4)
+"""Too short to be looked for elsewhere."""
 ECHOES: tuple[Callable[[str], str], ...] = (
     lambda secret: f"x {secret} y",
     lambda secret: json.dumps({"a": secret}),
@@ -103,7 +105,8 @@ class Planter:
             for name, inner in list(value.items()):
                 self.add_unknown(inner, f"{path}.{name}".removeprefix("."))
             if self.draw(st.integers(0, 7)) == 0:
-                value["zNew"] = self.draw(json_values)
+                is_secret = ".auth" in path or ".env" in path
+                value["zNew"] = self.draw(short_values if is_secret else json_values)
                 self.unknown[f"{path}.zNew".removeprefix(".")] = value["zNew"]
 
 
