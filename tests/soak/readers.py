@@ -46,12 +46,12 @@ def looked_at(store: Path, span: Span) -> Iterator[list[Seen]]:
 def measure_rounds(rounds: int, work: Path) -> dict[str, Any]:
     """The same load without readers and with them, in turn; the ratio of the medians."""
     alone_s, beside_s, seen = [], [], []
-    with serve(make_settings(ROUND)) as (base_url, _):
-        load(work, base_url)
+    with serve(make_settings(ROUND)) as served:
+        load(work, served.base_url)
         for _ in range(rounds):
-            alone_s.append(load(work, base_url))
+            alone_s.append(load(work, served.base_url))
             with looked_at(work / STORE, ROUND) as looks:
-                beside_s.append(load(work, base_url))
+                beside_s.append(load(work, served.base_url))
             seen += looks
     return {
         "executions": ROUND.executions,
@@ -78,8 +78,8 @@ def load(work: Path, base_url: str, *words: str) -> float:
 
 def run_long(minutes: float, work: Path) -> dict[str, Any]:
     """A sync that does not come to an end in its time, and the readers beside it."""
-    with serve(make_settings(LONG)) as (base_url, _), looked_at(work / STORE, LONG) as looks:
-        wall_s = load(work, base_url, "--max-seconds", str(60 * minutes))
+    with serve(make_settings(LONG)) as served, looked_at(work / STORE, LONG) as looks:
+        wall_s = load(work, served.base_url, "--max-seconds", str(60 * minutes))
     rows = max((rows for seen in looks for rows in seen.states), default=0)
     return {
         "wall_s": round(wall_s),
