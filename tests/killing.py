@@ -91,7 +91,7 @@ def kill_at_each_line(scene: Scene, folder: Path) -> Iterator[tuple[Line, bool]]
     for line in lines:
         shutil.rmtree(work)
         shutil.copytree(before, work)
-        died = run_child(lambda line=line: act_until(scene, work, line))  # type: ignore[misc]
+        died = run_child(lambda line=line: act_until(scene, work, line))
         assert os.WIFSIGNALED(died), f"{line}: nothing was killed"
         assert os.WTERMSIG(died) == signal.SIGKILL
         yield line, run_child(lambda: scene.check(work)) == 0

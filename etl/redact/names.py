@@ -108,6 +108,7 @@ _IN_NO_SIGN = bytes(code for code in range(256) if chr(code) not in _IN_SIGNS)
 def may_name_secret(text: str) -> bool:
     """Whether JSON text can hold a key name that means a secret: a fast first test."""
     folded = _fold(text)
+    # A loop: most texts are short, and there any() would take longer for its generator.
     for sign in _SIGNS:  # noqa: SIM110
         if sign in folded:
             return True

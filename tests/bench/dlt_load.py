@@ -44,7 +44,7 @@ def load(base_url: str, folder: str) -> None:
             ],
         }
     )
-    target = dlt.destinations.duckdb(os.path.join(folder, "dlt.duckdb"))  # noqa: PTH118
+    target = dlt.destinations.duckdb(f"{folder}/dlt.duckdb")
     dlt.pipeline("bench", destination=target, dataset_name="api").run(source)
 
 

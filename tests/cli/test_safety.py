@@ -132,4 +132,4 @@ def test_after_an_upgrade_what_was_set_aside_is_stored_without_the_api(
     assert silent.query("SELECT count(*) FROM etl.quarantine") == [(0,)]
     marks = silent.query("SELECT DISTINCT value FROM riza.env")
     assert len(marks) == 1
-    assert silent.handler.requests == []  # type: ignore[attr-defined]
+    assert silent.handler.requests == []

@@ -133,7 +133,7 @@ def test_check_reads_one_page_of_each_source_and_writes_nothing(bare: Stage) -> 
     assert lines[1][2].startswith("3 records in ")
     assert lines[1][2].endswith("s, newest first, payloads redacted")
     assert lines[2] == ["ok", str(bare.store), "no store yet; the first sync makes it"]
-    assert len(bare.handler.requests) == 1  # type: ignore[attr-defined]
+    assert len(bare.handler.requests) == 1
     assert not bare.store.exists()
 
 

@@ -29,7 +29,7 @@ def list_jobs() -> list[CronItem]:
 def read_unit(name: str) -> dict[str, dict[str, str]]:
     """The sections of a systemd unit; a key that is given again has its last value."""
     parser = configparser.RawConfigParser(strict=False, delimiters=("=",), comment_prefixes=("#",))
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str
     parser.read_string((CRON / name).read_text())
     return {section: dict(parser[section]) for section in parser.sections()}
 

@@ -31,7 +31,7 @@ def run(*command: str | Path, **options: object) -> str:
         text=True,
         timeout=PATIENCE_S,
         check=False,
-        **options,  # type: ignore[call-overload]
+        **options,
     )
     assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}"
     said: str = done.stdout

@@ -63,7 +63,7 @@ def playing() -> Iterator[None]:
 
     DuckDB looks for pandas at each parameter; it need not search the disk for it each time.
     """
-    is_missing = sys.modules.setdefault("pandas", None) is None  # type: ignore[arg-type]
+    is_missing = sys.modules.setdefault("pandas", None) is None
     try:
         with accept_models(), accept_light_lines():
             yield

@@ -103,7 +103,7 @@ def make_resting(dialect: str, seed: int, fate: Fate) -> Schedule:
     scene.world.settle()
     if scene.config.kind == "foundry":
         # Windows that are halved are asked for once more, and so is what a refused token was for.
-        scene.answer = replace(scene.answer.__self__, too_large=None, refusals_at_rest=0).answer  # type: ignore[attr-defined]
+        scene.answer = replace(scene.answer.__self__, too_large=None, refusals_at_rest=0).answer
     scene.world.now += timedelta(hours=2)
     scene.config = replace(scene.config, lookback=timedelta(seconds=1))
     return schedule

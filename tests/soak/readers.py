@@ -33,8 +33,7 @@ def looked_at(store: Path, span: Span) -> Iterator[list[Seen]]:
     with context.Manager() as manager, ProcessPoolExecutor(READERS, context) as pool:
         is_over = manager.Event()
         looks: list[Future[Seen]] = [
-            pool.submit(keep_looking, store, span, is_over)  # type: ignore[arg-type]
-            for _ in range(READERS)
+            pool.submit(keep_looking, store, span, is_over) for _ in range(READERS)
         ]
         try:
             yield seen

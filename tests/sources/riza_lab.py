@@ -18,7 +18,7 @@ from tests.sources.riza_account import (
 
 PAGES = Path(__file__).parent.parent / "pages" / "riza"
 ALL = Gap(EPOCH, NOON + timedelta(days=1))
-[STREAM] = riza.list_streams(None)  # type: ignore[arg-type]
+[STREAM] = riza.list_streams(None)
 
 
 def read_page(name: str) -> Any:

@@ -29,8 +29,8 @@ from tests.sources.airflow_lab import (
         ),
         (
             TASKS,
-            "etl/a/b/work/-1",
-            "/api/v2/dags/etl/dagRuns/a%2Fb/taskInstances/work",
+            "etl/a/b/load/-1",
+            "/api/v2/dags/etl/dagRuns/a%2Fb/taskInstances/load",
             "task_instance_single.json",
         ),
         (

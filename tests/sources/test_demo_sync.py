@@ -65,7 +65,7 @@ class Lab:
 def lab() -> Iterator[Lab]:
     with duckdb.connect() as store:
         store.execute("SET TimeZone = 'UTC'")
-        ensure_schema(store, list_tables(), None)  # type: ignore[arg-type]
+        ensure_schema(store, list_tables(), None)
         lab = Lab(store)
         try:
             yield lab

@@ -91,7 +91,7 @@ def open_memory() -> Iterator[duckdb.DuckDBPyConnection]:
     """A store in memory with the tables of this kind."""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        ensure_schema(connection, (THINGS, JOBS), None)  # type: ignore[arg-type]
+        ensure_schema(connection, (THINGS, JOBS), None)
         yield connection
 
 

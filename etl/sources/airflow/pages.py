@@ -73,6 +73,7 @@ class _Body:
 
 
 _PATHS = {"dag_runs": f"{DAGS}/~/dagRuns", "task_instances": f"{DAGS}/~/dagRuns/~/taskInstances"}
+# A type that is chosen at run time is more than mypy can follow.
 _DECODERS = {name: msgspec.json.Decoder(list[kind]) for name, kind in RECORD_TYPES.items()}  # type: ignore[valid-type]
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_raws = msgspec.json.Decoder(list[Raw]).decode

@@ -70,6 +70,7 @@ class _Name(msgspec.Struct, rename="camel"):
     started_at: Any = None
 
 
+# A type that is chosen at run time is more than mypy can follow.
 _DECODERS = {name: msgspec.json.Decoder(list[kind]) for name, kind in RECORD_TYPES.items()}  # type: ignore[valid-type]
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_list_data = msgspec.json.Decoder(_ListData).decode
