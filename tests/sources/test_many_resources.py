@@ -126,10 +126,12 @@ def test_a_refused_token_is_one_error_however_many_resources_there_are(bench: Be
 
 def test_the_pace_holds_over_all_resources_and_threads(bench: Bench) -> None:
     """The n-th request is told to wait for the n-th slot, whoever sends it."""
-    budget, seconds_apart = RecordingBudget(), 1_000.0
+    budget, crowd, seconds_apart = RecordingBudget(), Crowd(), 1_000.0
     config = replace(CONFIG, requests_per_second=1 / seconds_apart)
 
-    sync(bench, Crowd(), config, budget)
+    sync(bench, crowd, config, budget)
 
     slots = sorted(round(wait / seconds_apart) for wait in budget.waits)
-    assert slots == list(range(1, 2 * len(RIDS) - 2))
+    assert slots == list(range(1, crowd.asked.total()))
+    # Each refused resource may be asked once or twice: its other window may be under way already.
+    assert crowd.asked.total() >= 2 * len(RIDS) - len(REFUSED)
