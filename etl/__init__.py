@@ -13,7 +13,8 @@ coverage   the ledger of what is known, as pure arithmetic on intervals
 offsets    a place in a list that is paged by offset, found and kept while rows move
 redact     credentials out of rows, before anything is written
 drift      what an API sends and does not document: unknown fields and values
-tables     rows -> Arrow tables
+pending    records that wait for a commit: the last version of each
+tables     the columns of the tables of the store, and rows of them in Arrow
 store      the DuckDB file: a batch and its ledger in one transaction
 views      sql/*.sql -> views
 status     what is known of each stream, and how far it is behind

@@ -46,7 +46,7 @@ class Table:
     `key` is the natural key within a source. `time` names the key-time column by which anchors
     are found. `is_time_fixed`: that time never changes for a key, so an upsert may look for old
     versions within the batch's time range only. Of any other table, `numbered_by` names the text
-    column of the key by whose number they are looked for, see etl.tables. `open_when` is an SQL
+    column of the key by whose number they are looked for, see etl.pending. `open_when` is an SQL
     predicate for rows that will still change. `ousted_when` relates a `stored` row to an `incoming`
     one that took its place under another key. `whole_when` is an SQL predicate for rows that lack
     nothing, where a list may leave parts of its records out. Rows of `children` belong to one

@@ -1,17 +1,10 @@
-"""Rows of many pages, reduced to the last version per record, as Arrow tables."""
+"""The columns of the store's tables, and Arrow tables of them."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
-from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import xxhash
-
-from etl.drift import find_drift, has_drift
-from etl.records import Column, Flat, Table
+from etl.records import Column, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,99 +16,29 @@ CONTENT_COLUMNS = (
 )
 """What the program adds to each record before it reaches the store."""
 
+FIRST_SYNCED = Column("first_synced_at", "TIMESTAMPTZ")
+"""What the store knows of each record: when it was first seen."""
+
 NUMBER = Column("key_number", "BIGINT")
 """What the program adds to the rows of a table that is `numbered_by` a column of its key."""
 
-TIME_IN_KEY = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})")
-"""How Airflow writes the time into the ids that it makes up: `scheduled__2026-03-01T12:00:00…`."""
-
-STREAM_PLACE, HASH_PLACE = -3, -1
-"""Where stream and hash stand in a pending row."""
+Row = tuple[Any, ...]
+"""Values in the order of some columns."""
 
 Key = tuple[Any, ...]
 """A record's natural key."""
-
-_encode = msgspec.msgpack.Encoder().encode
-
-
-@dataclass(slots=True)
-class PendingRows:
-    """Rows of one table that wait for a commit, by natural key: the last version wins.
-
-    `drift` is what the API does not document of a record, where there is any; `numbers` those of
-    the keys, where the table has them.
-    """
-
-    table: Table
-    key_places: tuple[int, ...] = ()
-    number_place: int | None = None
-    rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
-    children: dict[Key, tuple[list[tuple[Any, ...]], ...]] = field(default_factory=dict)
-    drift: dict[Key, list[tuple[str, str | None]]] = field(default_factory=dict)
-    numbers: dict[Key, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.key_places = find_key_places(self.table)
-        if self.table.numbered_by is not None:
-            self.number_place = self.table.key.index(self.table.numbered_by)
-
-    def add(self, stream: str, flat: Flat, extra: str | None) -> None:
-        """Add one record, and its unknown fields as JSON text."""
-        self.add_page(stream, [flat], {} if extra is None else {0: extra})
-
-    def add_page(self, stream: str, flats: Sequence[Flat], extras: Mapping[int, str]) -> None:
-        """Add records, and their unknown fields by index."""
-        rows, places = self.rows, self.key_places
-        is_drifting = has_drift(self.table, flats)
-        for index, flat in enumerate(flats):
-            row, extra = flat.row, extras.get(index)
-            key = tuple([row[place] for place in places])
-            if key in rows:
-                self._forget(key)
-            rows[key] = (*row, stream, extra, hash_content(flat, extra))
-            if flat.children:
-                self.children[key] = flat.children
-            if self.number_place is not None:
-                self.numbers[key] = number_key(key[self.number_place])
-            if is_drifting or extra is not None:
-                self._add_drift(key, find_drift(self.table, flat, extra))
-
-    def _forget(self, key: Key) -> None:
-        """Drop an older version of a record: its next one stands in the place of the newest."""
-        del self.rows[key]
-        self.children.pop(key, None)
-        self.drift.pop(key, None)
-
-    def _add_drift(self, key: Key, found: list[tuple[str, str | None]]) -> None:
-        if found:
-            self.drift[key] = found
-
-
-def number_key(text: str) -> int:
-    """A number that a text of a key has for ever, by which its rows are found.
-
-    The time in it as digits, where there is one: rows of one time lie together. Else 63 bits of
-    its MD5 below zero. The store keeps them, and a migration has made them: this never changes.
-    """
-    if found := TIME_IN_KEY.search(text):
-        return int("".join(found.groups()))
-    digest = md5(text.encode(), usedforsecurity=False).digest()
-    return -1 - (int.from_bytes(digest[8:], "little") >> 1)
-
-
-def hash_content(flat: Flat, extra: str | None) -> int:
-    """64 bits of a record's content (xxh3), equal as long as nothing in its rows changes.
-
-    Signed: DuckDB cannot push a filter on larger numbers down into Arrow.
-    """
-    digest = xxhash.xxh3_64_intdigest(_encode((flat.row, flat.children, extra)))
-    return digest - (1 << 63)
 
 
 def find_key_places(table: Table) -> tuple[int, ...]:
     """Where the natural key stands in a row of the table."""
     names = [column.name for column in table.columns]
     return tuple(names.index(name) for name in table.key)
+
+
+def find_time_place(table: Table) -> int | None:
+    """Where the key time stands in a row of the table, if it has one."""
+    names = [column.name for column in table.columns]
+    return None if table.time is None else names.index(table.time)
 
 
 def list_child_key(table: Table) -> tuple[Column, ...]:
@@ -140,27 +63,11 @@ def list_number_columns(table: Table) -> tuple[Column, ...]:
     return () if table.numbered_by is None else (NUMBER,)
 
 
-def build_parents(
-    pending: PendingRows, keys: Sequence[Key], first_synced_at: Sequence[datetime]
-) -> "pa.Table":
-    """The pending rows of some keys as one Arrow table, each with when it was first seen."""
-    parents = list_parent_columns(pending.table)
-    numbers = list_number_columns(pending.table)
-    rows = pending.rows
-    values = list(zip(*[rows[key] for key in keys], strict=True)) or [()] * len(parents)
+def build_wanted(table: Table, keys: Sequence[Key]) -> "pa.Table":
+    """Keys as an Arrow table, each with its place among them: `nth`."""
+    columns = [table.columns[place] for place in find_key_places(table)]
     return _build_columns(
-        (*parents, Column("first_synced_at", "TIMESTAMPTZ"), *numbers),
-        [*values, first_synced_at, *([pending.numbers[key] for key in keys] for _ in numbers)],
-    )
-
-
-def build_wanted(pending: PendingRows) -> "pa.Table":
-    """The keys of the pending rows as an Arrow table, each with its place among them: `nth`."""
-    table = pending.table
-    columns = [table.columns[place] for place in pending.key_places]
-    return _build_columns(
-        (*columns, Column("nth", "BIGINT")),
-        [*zip(*pending.rows, strict=True), range(len(pending.rows))],
+        (*columns, Column("nth", "BIGINT")), [*zip(*keys, strict=True), range(len(keys))]
     )
 
 
@@ -178,21 +85,6 @@ def build_outdated(
     )
 
 
-def build_children(pending: PendingRows, keys: Iterable[Key]) -> dict[Table, "pa.Table"]:
-    """The child rows of some keys, an Arrow table per child table that has any."""
-    tables = pending.table.children
-    rows: list[list[tuple[Any, ...]]] = [[] for _ in tables]
-    for key in keys:
-        for place, items in enumerate(pending.children.get(key, ())):
-            if items:
-                rows[place] += [(*key, position, *item) for position, item in enumerate(items)]
-    return {
-        child: build_arrow(list_child_columns(pending.table, child), found)
-        for child, found in zip(tables, rows, strict=True)
-        if found
-    }
-
-
 def build_arrow(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> "pa.Table":
     """Rows as an Arrow table of the columns' types."""
     values = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
@@ -200,15 +92,18 @@ def build_arrow(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> "
 
 
 def _build_columns(columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> "pa.Table":
-    """Columns as an Arrow table; in memory that others get back when it is not needed any more."""
     import pyarrow as pa
 
-    schema = pa.schema([(column.name, _arrow_type(column.type)) for column in columns])
+    arrays = [build_array(column, v) for column, v in zip(columns, values, strict=True)]
+    return pa.Table.from_arrays(arrays, [column.name for column in columns])
+
+
+def build_array(column: Column, values: Sequence[Any]) -> "pa.Array":
+    """One column as an Arrow array, in memory that others get back when it is needed no more."""
+    import pyarrow as pa
+
     pool = pa.system_memory_pool()
-    arrays = [
-        pa.array(v, type=t, memory_pool=pool) for v, t in zip(values, schema.types, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.array(values, type=_arrow_type(column.type), memory_pool=pool)
 
 
 def _arrow_type(name: str) -> Any:

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.http import Answer
+from etl.pending import PendingRows
 from etl.redact import Redactor, make_fingerprint, redact_page
 from etl.sources import riza
 from etl.store.schema import ensure_schema
 from etl.store.upsert import Stamp, upsert_rows
-from etl.tables import PendingRows
 from tests.sources.riza_account import NOON
 from tests.sources.test_riza_flatten import executions, json_values, read_rows, rebuild, strip
 

@@ -1,19 +1,21 @@
 """The stored versions of a batch's records, found at a cost that does not grow with the table.
 
 There is no index. A record whose time never changes is looked for in the batch's time range only.
-Any other is looked for by the number of its key (etl.tables): in the range of the batch's numbers
+Any other is looked for by the number of its key (etl.pending): in the range of the batch's numbers
 where they are times, and else among the rows of equal numbers, the only rows whose ids are read.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 import duckdb
 import msgspec
 
+from etl.pending import PendingRows
 from etl.records import Table, from_epoch_us, to_epoch_us
 from etl.store.offer import offer_once
-from etl.tables import NUMBER, Key, PendingRows, build_arrow, build_wanted
+from etl.tables import NUMBER, Key, build_arrow, build_wanted
 
 LOW_BITS = (1 << 19) - 1
 """So much of a number is compared first: DuckDB joins by a plain array up to a million values, at
@@ -40,7 +42,7 @@ def read_stored(
     """The versions already there of the pending records; their rows stay until a commit."""
     find = _find_in_time if pending.table.numbered_by is None else _find_by_number
     found = find(connection, source, pending)
-    keys = list(pending.rows) if found else []
+    keys = list(pending.last) if found else []
     # Whole batches were seen at one time.
     times = {us: from_epoch_us(us) for us in {us for row in found for us in row[2:4]}}
     return {
@@ -54,8 +56,8 @@ def _find_in_time(
 ) -> list[Found]:
     """The stored versions within the batch's time range."""
     table = pending.table
-    place = [column.name == table.time for column in table.columns].index(True)
-    times = [to_epoch_us(row[place]) for row in pending.rows.values()]
+    # A time that never changes is never missing.
+    times = [to_epoch_us(time) for time in cast(list[datetime], pending.times)]
     since, until = (f"make_timestamptz({edge})" for edge in (min(times), max(times)))
     bound = f'"{table.time}" BETWEEN {since} AND {until}'
     if not _count(connection, table, bound, 1):
@@ -69,7 +71,7 @@ def _find_by_number(
     """The stored versions whose keys have the numbers of the batch's: times first, then hashes."""
     found: list[Found] = []
     for is_time in (True, False):
-        numbers = [number for number in pending.numbers.values() if (number >= 0) == is_time]
+        numbers = [number for number in pending.key_numbers if (number >= 0) == is_time]
         if not numbers:
             continue
         bound = f"key_number BETWEEN {min(numbers)} AND {max(numbers)}"
@@ -126,7 +128,7 @@ def _compare_keys(
     key = ", ".join(f'"{name}"' for name in pending.table.key)
     # Joined in one step, or filtered by source first, the whole table would be read for a rowid.
     step = "MATERIALIZED" if pending.table.numbered_by else "NOT MATERIALIZED"
-    offer_once(connection, "wanted", build_wanted(pending))
+    offer_once(connection, "wanted", build_wanted(pending.table, list(pending.last)))
     found: list[Found] = connection.execute(
         f"""
         WITH stored AS {step} (

@@ -30,7 +30,7 @@ def m001_remember_what_was_pruned(connection: duckdb.DuckDBPyConnection) -> None
 def m002_find_rows_without_reading_ids(connection: duckdb.DuckDBPyConnection) -> None:
     """Number the keys of records whose time may change; give child rows the time of their parent.
 
-    The expression is that of `etl.tables.number_key`.
+    The expression is that of `etl.pending.number_key`.
     """
     tables = {
         name

@@ -4,27 +4,18 @@ What is there already is found by etl.store.lookup, and written over by the row 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
 
 from etl.coverage import Interval
+from etl.pending import PendingRows, take_children, take_parents
 from etl.records import Table, to_epoch_us
 from etl.store.lookup import Stored, read_stored
 from etl.store.offer import offer_once
-from etl.tables import (
-    HASH_PLACE,
-    STREAM_PLACE,
-    Key,
-    PendingRows,
-    build_children,
-    build_outdated,
-    build_parents,
-    list_child_columns,
-    list_child_key,
-)
+from etl.tables import Key, build_outdated, list_child_key
 
 
 @dataclass(slots=True)
@@ -62,39 +53,40 @@ def upsert_rows(
     `known` are the newest intervals of the ledgers before the run: a new row inside came late. New
     rows from before `pruned` are not wanted: they count as unchanged.
     """
-    if not pending.rows:
+    if not pending.last:
         return {}
     stored = read_stored(connection, stamp.source, pending)
     left_out = find_pruned(pending, stored, pruned) if pruned else set()
     fates = judge_rows(pending, stored, known, left_out)
-    changed = {k: old for k, old in stored.items() if old.content_hash != _hash(pending, k)}
+    changed = {
+        key: old
+        for key, old in stored.items()
+        if old.content_hash != pending.hashes[pending.last[key]]
+    }
     unchanged = (stored.keys() - changed.keys()) | left_out
     if changed:
         _delete(connection, stamp.source, pending.table, changed)
-    if len(unchanged) < len(pending.rows):
-        _insert(connection, pending, stamp, stored, [k for k in pending.rows if k not in unchanged])
+    written = {
+        entry: stored[key].first_synced_at if key in stored else stamp.now
+        for key, entry in pending.last.items()
+        if key not in unchanged
+    }
+    if written:
+        _insert(connection, pending, stamp, written)
     return fates
-
-
-def _hash(pending: PendingRows, key: Key) -> int:
-    content_hash: int = pending.rows[key][HASH_PLACE]
-    return content_hash
 
 
 def find_pruned(
     pending: PendingRows, stored: Mapping[Key, Stored], pruned: Mapping[str, datetime]
 ) -> set[Key]:
     """The rows that are not in the store because they were pruned, or would have been."""
-    place = _find_time_place(pending.table)
-    if place is None:
-        return set()
     return {
         key
-        for key, row in pending.rows.items()
+        for key, entry in pending.last.items()
         if key not in stored
-        and row[place] is not None
-        and (before := pruned.get(row[STREAM_PLACE])) is not None
-        and row[place] < before
+        and (time := pending.times[entry]) is not None
+        and (before := pruned.get(pending.streams[entry])) is not None
+        and time < before
     }
 
 
@@ -106,31 +98,23 @@ def judge_rows(
 ) -> dict[str, Fate]:
     """Count new, changed and unchanged rows by stream, and find the oldest that came late."""
     fates: dict[str, Fate] = {}
-    time_place = _find_time_place(pending.table)
-    for key, row in pending.rows.items():
-        fate = fates.get(row[STREAM_PLACE]) or fates.setdefault(row[STREAM_PLACE], Fate())
+    for key, entry in pending.last.items():
+        stream = pending.streams[entry]
+        fate = fates.get(stream) or fates.setdefault(stream, Fate())
         old = stored.get(key)
-        if key in left_out or (old is not None and old.content_hash == row[HASH_PLACE]):
+        if key in left_out or (old is not None and old.content_hash == pending.hashes[entry]):
             fate.unchanged += 1
             continue
-        if key in pending.drift:
-            fate.drift.update(pending.drift[key])
+        if entry in pending.drift:
+            fate.drift.update(pending.drift[entry])
         if old is not None:
             fate.changed += 1
             continue
         fate.new += 1
-        interval = known.get(row[STREAM_PLACE])
-        if interval is None or time_place is None:
-            continue
-        time = row[time_place]
-        if time is not None and interval.since <= time < interval.until:
+        interval, time = known.get(stream), pending.times[entry]
+        if interval is not None and time is not None and interval.since <= time < interval.until:
             fate.late_from = min(time, fate.late_from or time)
     return fates
-
-
-def _find_time_place(table: Table) -> int | None:
-    names = [column.name for column in table.columns]
-    return None if table.time is None else names.index(table.time)
 
 
 def _delete(
@@ -166,13 +150,12 @@ def _insert(
     connection: duckdb.DuckDBPyConnection,
     pending: PendingRows,
     stamp: Stamp,
-    stored: Mapping[Key, Stored],
-    keys: Sequence[Key],
+    written: Mapping[int, datetime],
 ) -> None:
+    """Insert the rows of some entries, given with when their records were first seen."""
     table = pending.table
     now_us = to_epoch_us(stamp.now)
-    first = [stored[key].first_synced_at if key in stored else stamp.now for key in keys]
-    incoming = build_parents(pending, keys, first)
+    incoming = take_parents(pending, written)
     names = _quote(incoming.column_names)
     offer_once(connection, "incoming", incoming)
     connection.execute(
@@ -189,8 +172,8 @@ def _insert(
             [stamp.source],
         )
     connection.unregister("incoming")
-    for child, rows in build_children(pending, keys).items():
-        names = _quote(column.name for column in list_child_columns(table, child))
+    for child, rows in take_children(pending, written).items():
+        names = _quote(rows.column_names)
         offer_once(connection, "incoming", rows)
         connection.execute(
             f"INSERT INTO {child.name} (source, synced_at, {names}) "

@@ -10,13 +10,13 @@ import duckdb
 import msgspec
 
 from etl.coverage import Interval, Ledger, Progress, apply_walk
+from etl.pending import PendingRows
 from etl.records import Table, to_epoch_us
 from etl.store.connect import rolling_back
 from etl.store.drift import write_drift
 from etl.store.read import KnownStream, read_ledgers, read_streams
 from etl.store.schema import COVERAGE, QUARANTINE, RUNS, STREAMS, insert_json
 from etl.store.upsert import Fate, Stamp, upsert_rows
-from etl.tables import PendingRows
 
 Mode = Literal["sync", "full", "fetch", "replay"]
 """What a run was asked for: what is missing, everything again, single records, the quarantine."""
@@ -100,7 +100,7 @@ class Batch:
 
 def count_rows(batch: Batch) -> int:
     """Records that wait in the batch."""
-    return sum(len(pending.rows) for pending in batch.pending.values())
+    return sum(len(pending.last) for pending in batch.pending.values())
 
 
 def stage_batch(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from etl.coverage import Interval, forget
+from etl.pending import PendingRows
 from etl.records import SourceConfig
 from etl.redact import Redactor, make_fingerprint, redact_broken, redact_page
 from etl.sources import Source
@@ -23,7 +24,6 @@ from etl.store.write import (
 )
 from etl.sync.commits import Submit, submit_inline
 from etl.sync.walk import Step
-from etl.tables import PendingRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import msgspec
 
 from etl.coverage import start_walk
 from etl.decode import decode_records
+from etl.pending import PendingRows
 from etl.records import EPOCH, Gap, Page, SourceConfig, Stream
 from etl.redact import Redactor
 from etl.sources import SOURCES
@@ -16,7 +17,6 @@ from etl.store.lookup import read_stored
 from etl.sync.load import Loader, commit, load_step
 from etl.sync.run import SourceResult, Surroundings, plan_source, start_loader
 from etl.sync.walk import Step
-from etl.tables import PendingRows
 
 
 def replay_quarantine(config: SourceConfig, around: Surroundings) -> SourceResult:

@@ -13,11 +13,11 @@ from typing import Any
 from etl.budget import start_budget
 from etl.cli.opening import prepare_store
 from etl.config import StoreConfig
+from etl.pending import PendingRows
 from etl.records import Flat, Table
 from etl.sources.airflow.tables import DAG_RUNS
 from etl.sources.riza.tables import ENV, EXECUTIONS
 from etl.store.write import Batch, RunRow, commit_batch, stage_batch
-from etl.tables import PendingRows
 from tests.bench.figures import Figure
 
 BATCH_ROWS = 10_000

@@ -5,6 +5,7 @@ new, changed, late or pruned, and what the ledger becomes. `test_simulation` hol
 store, schedule by schedule.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ import etl.sync.load
 import etl.sync.plan
 import etl.sync.run
 from etl.coverage import Ledger
+from etl.pending import PendingRows
 from etl.records import Gap, Mark, Order, Stream, Table
 from etl.sources.airflow.tables import TASK_INSTANCES
 from etl.sources.b3os.tables import OPEN_RUN_STATUSES, OPEN_STATUSES
@@ -23,7 +25,7 @@ from etl.store.lookup import Stored
 from etl.store.read import ANCHORS_MAX, OPEN_BY_ID_MAX, KnownStream, OpenRecords, StreamState
 from etl.store.upsert import find_pruned, judge_rows
 from etl.store.write import Batch, RunRow, count_fate, describe_streams, walk_ledgers
-from etl.tables import HASH_PLACE, STREAM_PLACE, Key, PendingRows
+from etl.tables import Key
 from tests.simulation.fate import Fate
 from tests.simulation.watched import Held, Snapshot, Watched
 
@@ -38,10 +40,12 @@ FINAL_STATES = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row as it was pending, its children, and what the store adds."""
+    """A row as it was pending, how many children it has, and what the store adds."""
 
     row: tuple[Any, ...]
-    children: tuple[list[tuple[Any, ...]], ...]
+    children: int
+    stream: str
+    content_hash: int
     first_synced_at: datetime
     is_gone: bool = False
 
@@ -95,10 +99,10 @@ class ModelStore:
             places = [_place(look.table, name) for name in look.names]
             version = None if look.version is None else _place(look.table, look.version)
             for kept in state.tables.get(look.table.name, {}).values():
-                if kept.row[STREAM_PLACE] == look.stream:
+                if kept.stream == look.stream:
                     name = tuple([kept.row[place] for place in places])
                     value = None if version is None else kept.row[version]
-                    seen.rows[look.stream][name] = Held(value, sum(map(len, kept.children)))
+                    seen.rows[look.stream][name] = Held(value, kept.children)
             seen.ledgers[look.stream] = state.ledgers.get(look.stream, ())
         for run in state.runs.values():
             seen.counted[run.stream] = seen.counted.get(run.stream, 0) + run.rows_new
@@ -170,21 +174,27 @@ def commit_batch(store: ModelStore) -> None:
 def _upsert(
     rows: dict[Key, Kept], pending: PendingRows, batch: Batch, now: datetime
 ) -> dict[str, Any]:
-    if not pending.rows:
+    if not pending.last:
         return {}
     stored = {
-        key: Stored(rows[key].row[HASH_PLACE], rows[key].first_synced_at, now, 0)
-        for key in pending.rows
+        key: Stored(rows[key].content_hash, rows[key].first_synced_at, now, 0)
+        for key in pending.last
         if key in rows
     }
     left_out = find_pruned(pending, stored, batch.pruned) if batch.pruned else set()
     fates = judge_rows(pending, stored, batch.known, left_out)
-    for key, row in pending.rows.items():
-        old = stored.get(key)
-        if key in left_out or (old is not None and old.content_hash == row[HASH_PLACE]):
+    children = Counter([entry for pile in pending.children for entry in pile.entries])
+    for key, entry in pending.last.items():
+        old, content_hash = stored.get(key), pending.hashes[entry]
+        if key in left_out or (old is not None and old.content_hash == content_hash):
             continue
-        first = now if old is None else old.first_synced_at
-        rows[key] = Kept(row, pending.children.get(key, ()), first)
+        rows[key] = Kept(
+            pending.parents.loose[entry],
+            children[entry],
+            pending.streams[entry],
+            content_hash,
+            now if old is None else old.first_synced_at,
+        )
         if pending.table.name == TASKS:
             _oust(rows, key)
     return fates
@@ -219,7 +229,7 @@ def read_stream_states(
 
 def _list_rows(store: ModelStore, source: str, stream: str, table: Table) -> list[Kept]:
     rows = store.find(source).tables.get(table.name, {}).values()
-    return [kept for kept in rows if kept.row[STREAM_PLACE] == stream]
+    return [kept for kept in rows if kept.stream == stream]
 
 
 def read_open(store: ModelStore, source: str, stream: Stream, before: datetime) -> OpenRecords:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl.pending import PendingRows
 from etl.records import Table, from_epoch_us
 from etl.sources import riza
 from etl.store.schema import ensure_schema
 from etl.store.upsert import Stamp, upsert_rows
-from etl.tables import PendingRows
 from tests.sources.riza_account import NOON
 
 PAGES = Path(__file__).parent.parent / "pages" / "riza"

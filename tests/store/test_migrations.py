@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from etl.budget import start_budget
+from etl.pending import PendingRows, number_key
 from etl.records import Column, Flat, Table, to_epoch_us
 from etl.sources import list_tables
 from etl.sources.airflow.records import DagRun
@@ -23,7 +24,6 @@ from etl.store.connect import open_writer
 from etl.store.migrations import MIGRATIONS, Migration
 from etl.store.schema import SCHEMA_VERSION, ensure_schema, read_version
 from etl.store.upsert import Stamp, upsert_rows
-from etl.tables import PendingRows, number_key
 from tests.cli.stage import NOW, RizaApi, Stage, make_record
 from tests.cli.test_faults import full_disk
 from tests.store.things import JOBS, THINGS, dump, read

@@ -6,12 +6,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from etl.pending import PendingRows
 from etl.sources import list_tables
 from etl.sources.airflow.records import TaskInstance
 from etl.sources.airflow.tables import TASK_INSTANCES, flatten
 from etl.store.schema import ensure_schema
 from etl.store.upsert import Stamp, upsert_rows
-from etl.tables import PendingRows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.coverage import Interval
+from etl.pending import PendingRows, number_key
 from etl.records import Flat, from_epoch_us
 from etl.store.lookup import FEW_BATCHES, LOW_BITS
 from etl.store.upsert import Fate, Stamp, upsert_rows
-from etl.tables import PendingRows, number_key
 from tests.store.things import JOBS, NOON, THINGS, make_job, make_thing, minute, open_memory, read
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import duckdb
 
+from etl.pending import PendingRows
 from etl.records import Column, Flat, Table
 from etl.store.schema import ensure_schema
 from etl.store.write import Batch, RunRow, commit_batch, stage_batch
-from etl.tables import PendingRows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARTS = Table("lab.parts", (Column("name", "VARCHAR"), Column("size", "BIGINT")))
