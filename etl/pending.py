@@ -86,8 +86,6 @@ class PendingRows:
 
     def add_page(self, stream: str, flats: Sequence[Flat], extras: Mapping[int, str]) -> None:
         """Add records, and their unknown fields by index."""
-        if not flats:
-            return
         rows = [flat.row for flat in flats]
         entries = range(len(self.hashes), len(self.hashes) + len(rows))
         keys = [*zip(*[[row[n] for row in rows] for n in find_key_places(self.table)], strict=True)]

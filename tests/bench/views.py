@@ -84,7 +84,6 @@ def main(executions: int) -> None:
         with duckdb.connect(str(path), read_only=True) as connection:
             [(count,)] = connection.execute("SELECT count(*) FROM executions").fetchall()
         print(f"{count:,} executions, {path.stat().st_size / 1e6:,.0f} MB")
-        # First, for a process inherits the peak of the one that started it.
         costs = [run_etl(folder, *REPORT) for _ in range(ROUNDS)]
         size_kb = (folder / "report.html").stat().st_size / 1e3
         cost = take_median(costs)
