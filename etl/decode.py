@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -129,6 +129,16 @@ def _find_list(body: bytes, names: Sequence[bytes]) -> int:
         elif mark in (b"}", b"]") and len(keys) > 1:
             keys.pop()
     raise msgspec.DecodeError("JSON is malformed: no list of records")
+
+
+def check_time(name: str, time: datetime | None) -> None:
+    """Raise ValueError, which a decoder reports, for a time that UTC has no date for."""
+    if time is None or time.year not in (datetime.min.year, datetime.max.year):
+        return
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"a time beyond the calendar - at `$.{name}`") from None
 
 
 def split_unknown(raw: msgspec.Raw, struct_type: Any) -> tuple[bytes, dict[str, msgspec.Raw]]:

@@ -11,9 +11,6 @@ from typing import Any
 import httpcore
 import httpx
 
-READ_LEAST_BYTES = 256 * 1024
-"""Most pages come in one piece: after each, the thread has to wait for the interpreter again."""
-
 
 class BoundedStream(httpcore.NetworkStream):
     """A connection that may be read for `answer_s` from when something was last written to it."""
@@ -27,9 +24,7 @@ class BoundedStream(httpcore.NetworkStream):
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise httpcore.ReadTimeout(f"the answer was not complete after {self._answer_s:g} s")
-        return self._stream.read(
-            max(max_bytes, 1 << 18), left_s if timeout is None else min(timeout, left_s)
-        )
+        return self._stream.read(max_bytes, left_s if timeout is None else min(timeout, left_s))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._deadline_s = time.monotonic() + self._answer_s

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.decode import Int64
+from etl.decode import Int64, decode_records
 from etl.decode import Time as Moment
 from etl.records import Page
-from etl.sources import SOURCES, airflow, b3os, foundry
+from etl.sources import SOURCES, airflow, b3os, foundry, riza
 from tests.sources import airflow_lab, b3os_lab, foundry_lab
 from tests.sources.test_riza_flatten import json_values, numbers, texts
 
@@ -150,6 +150,30 @@ def test_nothing_of_a_foundry_execution_is_lost() -> None:
         assert duration_ms == {"MILLISECONDS": value, "HOURS": hours, "YEARS": None}[unit]
 
     check()
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+@pytest.mark.parametrize(
+    "record_type",
+    [
+        *(airflow.records.DagRun, airflow.records.TaskInstance),
+        *(foundry.records.Execution, riza.records.Execution),
+    ],
+)
+def test_a_time_that_utc_has_no_date_for_sets_its_record_aside(
+    record_type: type[msgspec.Struct], text: str
+) -> None:
+    """Whichever of its times it is: what cannot be stored must not stop what can."""
+    fields = msgspec.structs.fields(record_type)
+    whole = {f.encode_name: 1 if f.type is Int64 else "x" for f in fields if f.required}
+    times = [f.encode_name for f in fields if Moment in (f.type, *get_args(f.type))]
+    good = whole | dict.fromkeys(times, "2026-03-01T12:00:00Z")
+    raws = [msgspec.Raw(msgspec.json.encode(good | {name: text})) for name in times]
+
+    decoded = decode_records([*raws, msgspec.Raw(msgspec.json.encode(good))], record_type)
+
+    assert [broken.path for broken in decoded.broken] == [f"$.{name}" for name in times]
+    assert len(decoded.records) == 1
 
 
 def test_the_schemas_have_the_fields_that_the_tests_speak_of() -> None:

@@ -1,11 +1,11 @@
 """What the API sends: one struct per object of its OpenAPI document."""
 
-from datetime import datetime
+from typing import get_args
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from etl.decode import Int64, absent
+from etl.decode import Int64, Time, absent, check_time
 
 
 class DagRun(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -16,15 +16,15 @@ class DagRun(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True)
     dag_display_name: str | None = None
     run_type: str | None = None
     state: str | None = None
-    logical_date: datetime | None = None
-    run_after: datetime | None = None
-    queued_at: datetime | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
+    logical_date: Time | None = None
+    run_after: Time | None = None
+    queued_at: Time | None = None
+    start_date: Time | None = None
+    end_date: Time | None = None
     duration_s: float | None = msgspec.field(name="duration", default=None)
-    data_interval_start: datetime | None = None
-    data_interval_end: datetime | None = None
-    last_scheduling_decision: datetime | None = None
+    data_interval_start: Time | None = None
+    data_interval_end: Time | None = None
+    last_scheduling_decision: Time | None = None
     triggered_by: str | None = None
     triggering_user_name: str | None = None
     conf: Raw = msgspec.field(default_factory=absent)
@@ -32,7 +32,10 @@ class DagRun(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True)
     dag_versions: Raw = msgspec.field(default_factory=absent)
     bundle_version: str | None = None
     partition_key: str | None = None
-    partition_date: datetime | None = None
+    partition_date: Time | None = None
+
+    def __post_init__(self) -> None:
+        _check_times(self)
 
 
 class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -48,12 +51,12 @@ class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only
     max_tries: Int64 | None = None
     task_display_name: str | None = None
     dag_display_name: str | None = None
-    logical_date: datetime | None = None
-    run_after: datetime | None = None
-    scheduled_when: datetime | None = None
-    queued_when: datetime | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
+    logical_date: Time | None = None
+    run_after: Time | None = None
+    scheduled_when: Time | None = None
+    queued_when: Time | None = None
+    start_date: Time | None = None
+    end_date: Time | None = None
     duration_s: float | None = msgspec.field(name="duration", default=None)
     operator: str | None = None
     operator_name: str | None = None
@@ -72,6 +75,21 @@ class TaskInstance(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only
     trigger: Raw = msgspec.field(default_factory=absent)
     triggerer_job: Raw = msgspec.field(default_factory=absent)
     dag_version: Raw = msgspec.field(default_factory=absent)
+
+    def __post_init__(self) -> None:
+        _check_times(self)
+
+
+_TIMES = {
+    kind: tuple(field.name for field in structs.fields(kind) if Time in get_args(field.type))
+    for kind in (DagRun, TaskInstance)
+}
+
+
+def _check_times(record: DagRun | TaskInstance) -> None:
+    """Raise ValueError, which the decoder reports, for a time beyond the calendar."""
+    for name in _TIMES[type(record)]:
+        check_time(name, getattr(record, name))
 
 
 RECORD_TYPES: dict[str, type[DagRun] | type[TaskInstance]] = {

@@ -1,12 +1,11 @@
 """Runs and task instances as rows: a column per field."""
 
-from datetime import datetime
 from typing import Any, get_args
 
 import msgspec
 from msgspec import Raw
 
-from etl.decode import Int64, read_json
+from etl.decode import Int64, Time, read_json
 from etl.records import Column, Flat, Role, Table
 from etl.sources.airflow.records import DagRun, TaskInstance
 
@@ -14,7 +13,7 @@ _TYPES = {
     str: "VARCHAR",
     Int64: "BIGINT",
     float: "DOUBLE",
-    datetime: "TIMESTAMPTZ",
+    Time: "TIMESTAMPTZ",
     Raw: "JSON",
 }
 _ROLES: dict[str, Role] = {

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from etl.decode import Int64, Time
+from etl.decode import Int64, Time, check_time
 
 STATUSES = ("SUCCEEDED", "FAILED")
 
@@ -26,3 +26,6 @@ class Execution(
     failure_reason: str | None = None
     duration: Duration | None = None
     caller_rid: str | None = None
+
+    def __post_init__(self) -> None:
+        check_time("startTime", self.start_time)

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from etl.decode import Int64, Time, absent
+from etl.decode import Int64, Time, absent, check_time
 
 
 class Credential(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -101,3 +101,6 @@ class Execution(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     duration: Int64 | None = None
     exit_code: Int64 | None = None
     details: Details | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        check_time("started_at", self.started_at)
