@@ -30,4 +30,6 @@ def submit_inline(end: Callable[[], None]) -> Future[None]:
 def commit_on_thread() -> Iterator[Submit]:
     """Commits on one thread, in turn; what has begun is waited for, whatever happens."""
     with ThreadPoolExecutor(max_workers=1) as executor:
+        # The thread begins here: where there can be none, no store is open yet.
+        executor.submit(lambda: None).result()
         yield executor.submit

@@ -76,23 +76,27 @@ class SourceResult:
 
 
 def sync_sources(
-    configs: Iterable[SourceConfig], around: Surroundings, extent: Extent
+    configs: Sequence[SourceConfig], around: Surroundings, extent: Extent
 ) -> list[SourceResult]:
     """Sync each source. Raises StoreError: without a store there is nothing to go on with."""
     run_id = uuid4().hex[:12]
     pages = PageLimit(extent.max_pages)
-    results = []
+    results: list[SourceResult] = []
+    stopped = [SourceResult(config.name, is_stopped=True) for config in configs]
+    try:
+        with around.open_store() as connection:
+            mark_interrupted(connection, around.clock())
+    except BudgetEnded:
+        return stopped
     for number, config in enumerate(configs):
+        if around.budget.stop.is_set():
+            return results + stopped[number:]
         try:
-            if number == 0:
-                with around.open_store() as connection:
-                    mark_interrupted(connection, around.clock())
             results.append(sync_source(config, run_id, around, pages, extent.is_full))
         except StoreError:
             raise
         except BudgetEnded:
-            # Asked to stop while somebody else held the store.
-            results.append(SourceResult(config.name, is_stopped=True))
+            results.append(stopped[number])
         except EtlError as error:
             results.append(SourceResult(config.name, errors=[error]))
     return results
@@ -101,14 +105,22 @@ def sync_sources(
 def sync_source(
     config: SourceConfig, run_id: str, around: Surroundings, pages: PageLimit, is_full: bool
 ) -> SourceResult:
-    """Plan, walk and load one source; its streams' errors are in the result."""
+    """Plan, walk and load one source; its streams' errors are in the result.
+
+    Raises BudgetEnded where it was asked to stop before it began, and somebody held the store.
+    """
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full)
     loader = start_loader(config, run_id, around, plans, "full" if is_full else "sync")
     result = SourceResult(config.name)
-    with around.open_commits() as loader.submit:
-        traffic = _walk_and_load(plans, loader, result, around, pages)
-        _finish(loader, result, traffic, around.clock())
+    try:
+        with around.open_commits() as loader.submit:
+            traffic = _walk_and_load(plans, loader, result, around, pages)
+            _finish(loader, result, traffic, around.clock())
+    except BudgetEnded:
+        # Asked to stop while somebody else held the store: what was committed before is kept.
+        result.is_stopped = True
+        result.runs = tuple(loader.batch.written.values())
     result.warnings = list_warnings(plans, loader.batch.late_from, config.name, around.clock())
     return result
 

@@ -1,16 +1,22 @@
 """How far back a pass goes, and the ways in which it ends before everything is read."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
+import duckdb
 import httpx
 import pytest
 
-from etl.budget import Budget
+from etl.budget import Budget, BudgetEnded
 from etl.coverage import Interval
-from etl.errors import CredentialsError
-from etl.records import EPOCH
+from etl.errors import CredentialsError, SourceError
+from etl.records import EPOCH, Gap, Stream
+from etl.sources import SOURCES
+from etl.store.connect import Opener
 from tests.sources.riza_account import NOON, Account, make_execution, make_history
-from tests.sync.passes import Bench, hour, make_config, open_bench
+from tests.sync.lab import Lab, make_stream
+from tests.sync.passes import EACH_PAGE, Bench, hour, make_config, open_bench
 
 NINE = [f"e{n}" for n in range(1, 10)]
 
@@ -129,6 +135,76 @@ def test_times_at_the_edge_of_the_calendar_are_only_times(bench: Bench, account:
 
     assert bench.list_ids() == ["zero", *NINE]
     assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_beyond_the_calendar_sets_its_record_aside_and_stops_nothing(
+    bench: Bench, account: Account, time: str
+) -> None:
+    account.records.insert(4, make_execution("bad", started_at=time))
+
+    bench.sync_well()
+
+    assert bench.list_ids() == NINE
+    assert bench.read("SELECT path, error FROM etl.quarantine") == [
+        ("$.started_at", "a time beyond the calendar")
+    ]
+
+
+def test_what_was_committed_and_what_failed_is_told_of_a_stop_while_the_store_is_locked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(stream: Stream, gap: Gap) -> None:
+        if stream.name == "a":
+            raise SourceError("prod/a: HTTP 500; gave up", "request")
+
+    lab = Lab(
+        (make_stream("a"), make_stream("b")), {"b": {f"r{n}": hour(n) for n in range(7)}}, fail=fail
+    )
+    monkeypatch.setitem(SOURCES, "lab", lab)
+    with open_bench(lab.TABLES, now=hour(10), limits=EACH_PAGE) as bench:
+        bench.configs = [replace(make_config(), kind="lab")]
+        bench.open_store = lock_at(bench, opening=5)
+
+        [result] = bench.sync()
+
+        stored = bench.read("SELECT count(*) FROM lab.records")
+
+    assert result.is_stopped
+    assert [error.exit_code for error in result.errors] == [4]
+    assert [(sum(run.rows_new for run in result.runs),)] == stored == [(6,)]
+
+
+def test_no_source_is_begun_after_a_stop_that_met_a_locked_store(
+    bench: Bench, account: Account
+) -> None:
+    budget = Budget()
+    bench.configs = [make_config("one"), make_config("two"), make_config("three")]
+    bench.open_store = lock_at(bench, opening=2, budget=budget)
+
+    results = bench.sync(budget=budget)
+
+    assert [(result.source, result.is_stopped) for result in results] == [
+        *(("one", True), ("two", True), ("three", True))
+    ]
+    assert account.asked == []
+
+
+def lock_at(bench: Bench, opening: int, budget: Budget | None = None) -> Opener:
+    """A store that somebody holds when it is opened for the n-th time, and a stop comes then."""
+    count = 0
+
+    @contextmanager
+    def open_store() -> Iterator[duckdb.DuckDBPyConnection]:
+        nonlocal count
+        count += 1
+        if count >= opening:
+            assert count == opening, "asked again after the stop"
+            (budget or Budget()).stop.set()
+            raise BudgetEnded("asked to stop while the store was locked")
+        yield bench.store
+
+    return open_store
 
 
 def test_noon_is_where_the_history_begins() -> None:
