@@ -35,6 +35,11 @@ def find_key_places(table: Table) -> tuple[int, ...]:
     return tuple(names.index(name) for name in table.key)
 
 
+def read_key(table: Table, row: Row) -> Key:
+    """The natural key in a row of the table."""
+    return tuple([row[place] for place in find_key_places(table)])
+
+
 def find_time_place(table: Table) -> int | None:
     """Where the key time stands in a row of the table, if it has one."""
     names = [column.name for column in table.columns]

@@ -9,11 +9,9 @@ from etl.errors import ConfigError, EtlError, PositionLost, SourceError
 from etl.http import Client, Traffic, open_client
 from etl.records import Gap, Page, SourceConfig, Stream
 from etl.sources import SOURCES
-from etl.sync.load import BatchLimits, Loader, commit, load_step
+from etl.sync.load import ONE_COMMIT, Loader, commit, load_step
 from etl.sync.run import SourceResult, Surroundings, plan_source, start_loader
 from etl.sync.walk import Step
-
-ONE_COMMIT = BatchLimits(rows=1_000_000, seconds=3_600.0)
 
 
 def fetch_records(

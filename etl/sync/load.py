@@ -38,6 +38,10 @@ class BatchLimits:
     size_bytes: int = 32 * 1024 * 1024
 
 
+ONE_COMMIT = BatchLimits(rows=1_000_000, seconds=3_600.0)
+"""For the few records that are asked for by hand: all of them or none."""
+
+
 @dataclass(slots=True)
 class Loader:
     """One source on its way into the store: the batch at hand, and the run so far.

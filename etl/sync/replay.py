@@ -1,7 +1,7 @@
 """Quarantined records tried again, without the API: this program may understand them by now."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import duckdb
@@ -10,53 +10,81 @@ import msgspec
 from etl.coverage import start_walk
 from etl.decode import decode_records
 from etl.pending import PendingRows
-from etl.records import EPOCH, Gap, Page, SourceConfig, Stream
+from etl.records import EPOCH, Flat, Gap, Page, SourceConfig, Stream, Table
 from etl.redact import Redactor
 from etl.sources import SOURCES
 from etl.store.lookup import read_stored
-from etl.sync.load import Loader, commit, load_step
+from etl.sync.load import ONE_COMMIT, Loader, commit, load_step
 from etl.sync.run import SourceResult, Surroundings, plan_source, start_loader
 from etl.sync.walk import Step
+from etl.tables import Key, read_key
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A quarantined record that is understood by now: a page of one, and its rows."""
+
+    stream: Stream
+    fingerprint: str
+    page: Page
+    flat: Flat
 
 
 def replay_quarantine(config: SourceConfig, around: Surroundings) -> SourceResult:
     """Store what is understood now and take it out of the quarantine, in one transaction.
 
     The records were redacted before they were set aside: nothing more has to go, and a fingerprint
-    must not be taken of a fingerprint.
+    must not be taken of a fingerprint. What the store has by now is newer, or another record: it
+    stays.
     """
-    source = SOURCES[config.kind]
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full=False)
-        rows = read_quarantined(connection, config.name)
+        streams = {plan.stream.name: plan.stream for plan in plans}
+        records = list_understood(config, streams, read_quarantined(connection, config.name))
+        stored = find_stored(connection, config.name, records)
+    around = replace(around, limits=ONE_COMMIT)
     loader = start_loader(config, uuid4().hex[:12], around, plans, "replay")
     loader.redactor = Redactor(around.key, "full")
     loader.batch.known = {}
-    streams = {plan.stream.name: plan.stream for plan in plans}
-    for stream_name, fingerprint, record in rows:
-        stream = streams.get(stream_name)
-        page = None if stream is None else _read(source.find_record_type(stream), record)
-        if stream is None or page is None or _is_stored(loader, stream, page):
-            continue
-        loader.batch.released.append((stream_name, fingerprint))
-        load_step(loader, Step(stream, page, start_walk(Gap(EPOCH, EPOCH))))
+    for record in records:
+        table = record.stream.table
+        if (table, read_key(table, record.flat.row)) not in stored:
+            loader.batch.released.append((record.stream.name, record.fingerprint))
+            load_step(loader, Step(record.stream, record.page, start_walk(Gap(EPOCH, EPOCH))))
     return _finish(loader, config, around)
 
 
-def _read(record_type: type[Any], record: str) -> Page | None:
-    """The record as a page of one; None if it is still not understood."""
-    decoded = decode_records([msgspec.Raw(record.encode())], record_type)
-    if decoded.broken:
-        return None
-    return Page(decoded.records, [], None, decoded.extras)
+def list_understood(
+    config: SourceConfig, streams: Mapping[str, Stream], rows: Iterable[tuple[str, str, str]]
+) -> list[Understood]:
+    """The records that can be understood, in their order, given as `read_quarantined` does."""
+    source = SOURCES[config.kind]
+    understood = []
+    for name, fingerprint, text in rows:
+        if (stream := streams.get(name)) is None:
+            continue
+        raw = msgspec.Raw(text.encode())
+        decoded = decode_records([raw], source.find_record_type(stream))
+        for record in decoded.records:
+            page = Page(decoded.records, [], None, decoded.extras)
+            understood.append(Understood(stream, fingerprint, page, source.flatten(record)))
+    return understood
 
 
-def _is_stored(loader: Loader, stream: Stream, page: Page) -> bool:
-    """Whether the store has a record of that key by now: it is newer, or another one."""
-    pending = PendingRows(stream.table)
-    pending.add(stream.name, loader.source.flatten(page.records[0]), None)
-    with loader.open_store() as connection:
-        return bool(read_stored(connection, loader.config.name, pending))
+def find_stored(
+    connection: duckdb.DuckDBPyConnection, source: str, records: Iterable[Understood]
+) -> set[tuple[Table, Key]]:
+    """The keys of those records of which the store has a version."""
+    pending: dict[Table, PendingRows] = {}
+    for record in records:
+        table = record.stream.table
+        rows = pending.setdefault(table, PendingRows(table))
+        rows.add(record.stream.name, record.flat, None)
+    return {
+        (table, key)
+        for table, rows in pending.items()
+        for key in read_stored(connection, source, rows)
+    }
 
 
 def read_quarantined(
@@ -65,7 +93,7 @@ def read_quarantined(
     """Stream, fingerprint and JSON text of the quarantined records of a source, oldest first."""
     rows: list[tuple[str, str, str]] = connection.execute(
         "SELECT stream, fingerprint, record::VARCHAR FROM etl.quarantine WHERE source = ? "
-        "ORDER BY quarantined_at",
+        "ORDER BY quarantined_at, rowid",
         [source],
     ).fetchall()
     return rows

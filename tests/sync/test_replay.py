@@ -15,6 +15,7 @@ from etl.sync.replay import replay_quarantine
 from etl.sync.run import Surroundings
 from tests.simulation.duck_store import DuckStore
 from tests.simulation.fate import Fate
+from tests.sync.passes import EACH_PAGE
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONFIG = SourceConfig("lab", "riza", "http://api.test", "TOKEN", "t0ken", riza.Options())
@@ -36,7 +37,11 @@ def set_aside(store: duckdb.DuckDBPyConnection, fingerprint: str, record: object
 
 def replay(store: duckdb.DuckDBPyConnection) -> int:
     around = Surroundings(
-        DuckStore(store).make_opener(Fate()), b"k", start_budget(None), lambda: NOON
+        DuckStore(store).make_opener(Fate()),
+        b"k",
+        start_budget(None),
+        lambda: NOON,
+        limits=EACH_PAGE,
     )
     return sum(run.rows_new for run in replay_quarantine(CONFIG, around).runs)
 
@@ -84,6 +89,21 @@ def test_a_record_that_is_stored_by_now_is_not_displaced(
     assert rows == 0
     assert list_quarantined(store) == ["second"]
     assert store.execute("SELECT duration_ms FROM riza.executions").fetchall() == [(7,)]
+
+
+def test_of_two_versions_of_a_record_the_one_that_was_set_aside_last_is_stored(
+    store: duckdb.DuckDBPyConnection,
+) -> None:
+    """In one commit: the older one, stored by itself, would keep the newer one out."""
+    for fingerprint, duration in (("b", 7), ("a", 8)):
+        record = {"id": "e1", "started_at": NOON.isoformat(), "duration": duration}
+        set_aside(store, fingerprint, record)
+
+    rows = replay(store)
+
+    assert rows == 1
+    assert list_quarantined(store) == []
+    assert store.execute("SELECT duration_ms FROM riza.executions").fetchall() == [(8,)]
 
 
 def test_a_replay_with_nothing_to_do_leaves_no_run(store: duckdb.DuckDBPyConnection) -> None:
