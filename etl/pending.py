@@ -5,7 +5,7 @@ copies of them can go long before the commit.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import md5
@@ -124,7 +124,9 @@ class PendingRows:
         self, entries: Sequence[int], keys: Sequence[Key], flats: Sequence[Flat]
     ) -> None:
         for entry, key, flat in zip(entries, keys, flats, strict=True):
-            for pile, items in zip(self.children, flat.children, strict=False):
+            if not flat.children:
+                continue
+            for pile, items in zip(self.children, flat.children, strict=True):
                 if items:
                     pile.entries += [entry] * len(items)
                     pile.loose += [(*key, n, *item) for n, item in enumerate(items)]
@@ -140,7 +142,7 @@ def pack_many(pile: Pile) -> None:
 def take_parents(pending: PendingRows, first_synced_at: Mapping[int, datetime]) -> "pa.Table":
     """The rows of some entries as one Arrow table, each with when its record was first seen."""
     entries = sorted(first_synced_at)
-    taken = take_rows(pending.parents, entries)
+    taken = take_rows(pending.parents, first_synced_at)
     first = build_array(FIRST_SYNCED, [first_synced_at[entry] for entry in entries])
     taken = taken.append_column(FIRST_SYNCED.name, first)
     if pending.table.numbered_by is None:
@@ -149,25 +151,24 @@ def take_parents(pending: PendingRows, first_synced_at: Mapping[int, datetime]) 
     return taken.append_column(NUMBER.name, numbers)
 
 
-def take_children(pending: PendingRows, entries: Iterable[int]) -> "dict[Table, pa.Table]":
+def take_children(pending: PendingRows, entries: Container[int]) -> "dict[Table, pa.Table]":
     """The child rows of some entries, an Arrow table per child table."""
-    wanted = set(entries)
     piles = zip(pending.table.children, pending.children, strict=True)
-    return {child: take_rows(pile, wanted) for child, pile in piles if pile.entries}
+    return {child: take_rows(pile, entries) for child, pile in piles if pile.entries}
 
 
-def take_rows(pile: Pile, entries: Iterable[int]) -> "pa.Table":
+def take_rows(pile: Pile, entries: Container[int]) -> "pa.Table":
     """The rows of some entries as one Arrow table, in the order they came."""
     import pyarrow as pa
 
-    is_wanted = [*map(set(entries).__contains__, pile.entries)]
+    is_taken = [entry in entries for entry in pile.entries]
     tables: list[pa.Table] = []
     start = 0
     for table in pile.packed:
-        flags = is_wanted[start : start + table.num_rows]
+        flags = is_taken[start : start + table.num_rows]
         tables.append(table if all(flags) else table.filter(pa.array(flags)))
         start += table.num_rows
-    loose = [*compress(pile.loose, is_wanted[start:])]
+    loose = [*compress(pile.loose, is_taken[start:])]
     if loose or not tables:
         tables.append(build_arrow(pile.columns, loose))
     return pa.concat_tables(tables)

@@ -56,14 +56,9 @@ def upsert_rows(
     if not pending.last:
         return {}
     stored = read_stored(connection, stamp.source, pending)
-    left_out = find_pruned(pending, stored, pruned) if pruned else set()
-    fates = judge_rows(pending, stored, known, left_out)
-    changed = {
-        key: old
-        for key, old in stored.items()
-        if old.content_hash != pending.hashes[pending.last[key]]
-    }
-    unchanged = (stored.keys() - changed.keys()) | left_out
+    unchanged = find_unchanged(pending, stored, pruned or {})
+    fates = judge_rows(pending, stored, known, unchanged)
+    changed = {key: old for key, old in stored.items() if key not in unchanged}
     if changed:
         _delete(connection, stamp.source, pending.table, changed)
     written = {
@@ -76,38 +71,46 @@ def upsert_rows(
     return fates
 
 
-def find_pruned(
+def find_unchanged(
     pending: PendingRows, stored: Mapping[Key, Stored], pruned: Mapping[str, datetime]
 ) -> set[Key]:
-    """The rows that are not in the store because they were pruned, or would have been."""
-    return {
-        key
-        for key, entry in pending.last.items()
-        if key not in stored
-        and (time := pending.times[entry]) is not None
-        and (before := pruned.get(pending.streams[entry])) is not None
-        and time < before
-    }
+    """The records that need not be written.
+
+    Those that the store has as they are, and those that it has not because they were pruned, or
+    would have been.
+    """
+    unchanged = set()
+    for key, entry in pending.last.items():
+        if (old := stored.get(key)) is not None:
+            if old.content_hash == pending.hashes[entry]:
+                unchanged.add(key)
+        elif pruned and _is_pruned(pending, entry, pruned):
+            unchanged.add(key)
+    return unchanged
+
+
+def _is_pruned(pending: PendingRows, entry: int, pruned: Mapping[str, datetime]) -> bool:
+    time, before = pending.times[entry], pruned.get(pending.streams[entry])
+    return time is not None and before is not None and time < before
 
 
 def judge_rows(
     pending: PendingRows,
     stored: Mapping[Key, Stored],
     known: Mapping[str, Interval],
-    left_out: Set[Key],
+    unchanged: Set[Key],
 ) -> dict[str, Fate]:
     """Count new, changed and unchanged rows by stream, and find the oldest that came late."""
     fates: dict[str, Fate] = {}
     for key, entry in pending.last.items():
         stream = pending.streams[entry]
         fate = fates.get(stream) or fates.setdefault(stream, Fate())
-        old = stored.get(key)
-        if key in left_out or (old is not None and old.content_hash == pending.hashes[entry]):
+        if key in unchanged:
             fate.unchanged += 1
             continue
         if entry in pending.drift:
             fate.drift.update(pending.drift[entry])
-        if old is not None:
+        if key in stored:
             fate.changed += 1
             continue
         fate.new += 1

@@ -99,8 +99,8 @@ class Batch:
 
 
 def count_rows(batch: Batch) -> int:
-    """Records that wait in the batch."""
-    return sum(len(pending.last) for pending in batch.pending.values())
+    """Records that wait in the batch, with the versions that newer ones have replaced since."""
+    return sum(len(pending.hashes) for pending in batch.pending.values())
 
 
 def stage_batch(

@@ -23,7 +23,7 @@ from etl.sources.airflow.tables import TASK_INSTANCES
 from etl.sources.b3os.tables import OPEN_RUN_STATUSES, OPEN_STATUSES
 from etl.store.lookup import Stored
 from etl.store.read import ANCHORS_MAX, OPEN_BY_ID_MAX, KnownStream, OpenRecords, StreamState
-from etl.store.upsert import find_pruned, judge_rows
+from etl.store.upsert import find_unchanged, judge_rows
 from etl.store.write import Batch, RunRow, count_fate, describe_streams, walk_ledgers
 from etl.tables import Key
 from tests.simulation.fate import Fate
@@ -181,18 +181,18 @@ def _upsert(
         for key in pending.last
         if key in rows
     }
-    left_out = find_pruned(pending, stored, batch.pruned) if batch.pruned else set()
-    fates = judge_rows(pending, stored, batch.known, left_out)
+    unchanged = find_unchanged(pending, stored, batch.pruned)
+    fates = judge_rows(pending, stored, batch.known, unchanged)
     children = Counter([entry for pile in pending.children for entry in pile.entries])
     for key, entry in pending.last.items():
-        old, content_hash = stored.get(key), pending.hashes[entry]
-        if key in left_out or (old is not None and old.content_hash == content_hash):
+        if key in unchanged:
             continue
+        old = stored.get(key)
         rows[key] = Kept(
             pending.parents.loose[entry],
             children[entry],
             pending.streams[entry],
-            content_hash,
+            pending.hashes[entry],
             now if old is None else old.first_synced_at,
         )
         if pending.table.name == TASKS:

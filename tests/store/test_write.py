@@ -302,7 +302,8 @@ def test_a_run_that_was_killed_is_marked_by_the_next_one(store: duckdb.DuckDBPyC
     ]
 
 
-def test_rows_that_wait_are_counted_once_per_record() -> None:
+def test_every_version_that_waits_is_counted() -> None:
+    """All of them are in memory until the commit."""
     batch = make_batch([make_thing("a"), make_thing("a", value="b"), make_thing("c")])
 
-    assert count_rows(batch) == 2
+    assert count_rows(batch) == 3
