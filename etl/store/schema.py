@@ -123,12 +123,15 @@ def ensure_schema(
 ) -> None:
     """Bring the store to this program's version: missing tables, missing columns, migrations.
 
-    All of it or nothing. Raises StoreError, and touches nothing, if the store is newer.
+    All of it or nothing. Raises StoreError, and touches nothing, if the store is newer or somebody
+    else's file.
     """
     meta = _read_meta(connection)
     version = _find_version(meta)
     check_version(version, path)
     declared = list_declared(tables)
+    if version is None:
+        _check_empty(connection, declared, path)
     shape = _describe_shape(declared)
     if version == SCHEMA_VERSION and meta.get(SHAPE) == shape:
         return
@@ -143,6 +146,18 @@ def check_version(version: int | None, path: Path) -> None:
         raise StoreError(
             f"{path}: the store has schema version {version}, this program knows "
             f"{SCHEMA_VERSION}; upgrade etl"
+        )
+
+
+def _check_empty(
+    connection: duckdb.DuckDBPyConnection, declared: Iterable[str], path: Path
+) -> None:
+    """Raise StoreError for a file that others keep their tables in: the path may be a mistake."""
+    foreign = sorted(_list_columns(connection).keys() - set(declared))
+    if foreign:
+        raise StoreError(
+            f"{path}: this DuckDB file is no store, it holds {foreign[0]}; it was left untouched; "
+            "name a file of its own for the store"
         )
 
 

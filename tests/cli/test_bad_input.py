@@ -230,7 +230,7 @@ def test_a_host_where_nobody_listens_is_one_line(stage: Stage) -> None:
 
     assert (result.returncode, result.stdout) == (4, "")
     assert result.stderr.startswith(
-        "etl: error: interpreter: GET /v1/executions: cannot connect ([Errno "
+        "etl: error: interpreter: GET /v1/executions: cannot connect (Connection refused)"
     )
 
 
@@ -323,6 +323,21 @@ def test_a_file_that_is_no_store_is_left_untouched(bare: Stage) -> None:
 
     line = f"etl: error: {bare.store}: this is not a DuckDB file; it was left untouched\n"
     assert [(r.exit_code, r.stderr) for r in results] == [(6, line)] * 3
+    assert bare.store.read_bytes() == before
+
+
+def test_a_duckdb_file_of_somebody_else_is_left_untouched(bare: Stage) -> None:
+    with duckdb.connect(str(bare.store)) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS number")
+    before = bare.store.read_bytes()
+
+    result = bare.run("sync")
+
+    assert (result.exit_code, result.stderr) == (
+        6,
+        f"etl: error: {bare.store}: this DuckDB file is no store, it holds main.orders; it was "
+        "left untouched; name a file of its own for the store\n",
+    )
     assert bare.store.read_bytes() == before
 
 
