@@ -4,7 +4,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import tenacity
 
-from etl.budget import Budget
+from etl.budget import Budget, BudgetEnded
 from etl.decode import mend_nesting, mend_text
 from etl.errors import ConfigError, CredentialsError, GapTooLarge, RequestRefused, SourceError
 from etl.redact import mask_line
@@ -30,6 +30,7 @@ BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
 GIVEN_UP = "requests given up in a row"
 PATIENCE_MAX = 3
+FAILING_ATTEMPTS = 2
 
 T = TypeVar("T")
 
@@ -222,12 +223,17 @@ def fetch(
     Raises CredentialsError (401, 403), RequestRefused (other 3xx and 4xx), GapTooLarge (413; 5xx
     and timeouts that did not heal) or SourceError, each as one line that names source and path.
     BudgetEnded passes through. A body that cannot be decoded is tried again, too: it may have
-    been cut short.
+    been cut short. Where the time ends while it fails on and on, that is a SourceError, too.
     """
     _check_host(client, path)
+    failures: list[Transient] = []
 
     def attempt() -> T:
-        return _decode(_send_once(client, method, path, params, body, headers), decode)
+        try:
+            return _decode(_send_once(client, method, path, params, body, headers), decode)
+        except Transient as error:
+            failures.append(error)
+            raise
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
@@ -239,6 +245,11 @@ def fetch(
     )
     try:
         result = retrying(attempt)
+    except BudgetEnded:
+        if not _is_failing(client, failures):
+            raise
+        message = f"{client.source}: {method} {path}: {failures[-1]}"
+        raise SourceError(f"{message}; the run's time ended before it healed") from failures[-1]
     except Transient as error:
         client.learned[GIVEN_UP] = client.learned.get(GIVEN_UP, 0) + 1
         message = f"{client.source}: {method} {path}: {error}; gave up after retries"
@@ -248,6 +259,15 @@ def fetch(
         raise SourceError(message, "source" if is_hopeless else "request") from error
     client.learned[GIVEN_UP] = 0
     return result
+
+
+def _is_failing(client: Client, failures: Sequence[Transient]) -> bool:
+    """Whether a request was given up for its failures when the time ended, and not only for that.
+
+    Once may be chance, and a server that asks to wait, or a person to stop, is no failure.
+    """
+    is_failing = len(failures) >= FAILING_ATTEMPTS and failures[-1].wait_s is None
+    return is_failing and not client.budget.stop.is_set()
 
 
 def _count_attempts(client: Client) -> int:

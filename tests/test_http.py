@@ -18,7 +18,7 @@ from etl.errors import (
     RequestRefused,
     SourceError,
 )
-from etl.http import Answer, Client, Limits, fetch, is_secure, open_client
+from etl.http import LIMITS, Answer, Client, Limits, fetch, is_secure, open_client
 from etl.refusals import read_retry_after
 from tests.budgets import RecordingBudget
 
@@ -41,7 +41,7 @@ def answer_with(*responses: httpx.Response) -> Callable[[httpx.Request], httpx.R
 def client_of(
     answer: Callable[[httpx.Request], httpx.Response],
     budget: Budget | None = None,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = LIMITS,
     requests_per_second: float | None = None,
 ) -> Iterator[Client]:
     with open_client(
@@ -228,6 +228,31 @@ def test_the_time_budget_of_a_run_holds_while_a_server_asks_to_wait() -> None:
         ask(client)
 
     assert (client.traffic.requests, client.traffic.slept_s) == (1, 0.0)
+
+
+def test_a_run_whose_time_ends_while_a_server_fails_on_and_on_tells_why() -> None:
+    budget = RecordingBudget(left_s=0.8)
+
+    error, client = fail_with([httpx.Response(500)] * 9, budget)
+
+    assert type(error) is SourceError
+    assert str(error) == ("prod: GET /v1/things: HTTP 500; the run's time ended before it healed")
+    assert client.traffic.requests < client.limits.attempts
+
+
+@pytest.mark.parametrize("is_asked_to_stop", [True, False])
+def test_one_failure_before_the_end_of_a_run_is_no_failure_of_it(is_asked_to_stop: bool) -> None:
+    budget = RecordingBudget(left_s=None if is_asked_to_stop else 0.1)
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        if is_asked_to_stop:
+            budget.stop.set()
+        return httpx.Response(500)
+
+    with client_of(fail, budget) as client, pytest.raises(BudgetEnded):
+        ask(client)
+
+    assert client.traffic.requests == 1
 
 
 @pytest.mark.parametrize(
