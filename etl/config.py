@@ -140,7 +140,9 @@ def load_config(file: Path) -> Config:
     limits = convert(place.at("sync"), tables.sync, SyncTable)
     notify = _read_notify(place, tables)
     if not tables.sources:
-        raise place.at("sources").refuse("none is configured; expected a table [sources.NAME]")
+        raise place.at("sources").refuse(
+            "none is configured; take away the # before one, or add [sources.NAME]"
+        )
     here = place.at("sources")
     sources = [_read_source(here.at(name), name, table) for name, table in tables.sources.items()]
     warnings = [

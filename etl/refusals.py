@@ -82,6 +82,9 @@ def describe_error_body(content: bytes, token: str = "") -> str:
     return mask_line(line)[:MESSAGE_MAX_CHARS]
 
 
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
+
+
 def describe_failure(error: httpx.RequestError) -> str:
     """What went wrong on the way, never with words of the request: they may hold the token."""
     if isinstance(error, httpx.TimeoutException):
@@ -91,6 +94,6 @@ def describe_failure(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.DecodingError):
         return "the answer's compression is damaged"
     if isinstance(error, httpx.NetworkError):
-        words = mask_line(str(error))
+        words = _ERROR_NUMBER.sub("", mask_line(str(error)))
         return f"cannot connect ({words})" if isinstance(error, httpx.ConnectError) else words
     return type(error).__name__

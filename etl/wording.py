@@ -23,6 +23,11 @@ def format_count(count: int) -> str:
     return f"{count:,}".replace(",", "\u202f")
 
 
+def count_things(count: int, thing: str) -> str:
+    """A number of things, in plain digits: `1 page`, `12 pages`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def format_duration(duration: timedelta) -> str:
     """The two largest units of a duration: `3d 4h`, `12min 5s`, `2.5s`, `420ms`."""
     seconds = duration.total_seconds()

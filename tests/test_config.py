@@ -113,7 +113,10 @@ def test_a_kind_has_its_own_keys(file: Path) -> None:
     ("text", "said"),
     [
         ("x = ]", "not valid TOML: Invalid value (at line 1, column 5)"),
-        ("", "sources: none is configured; expected a table [sources.NAME]"),
+        (
+            "",
+            "sources: none is configured; take away the # before one, or add [sources.NAME]",
+        ),
         ("sources = 3", "sources: found 3, expected a table"),
         ("[sources]\nprod = 3", "sources.prod: found 3, expected a table"),
         ("[source.prod]", 'source: unknown key; did you mean "sources"?'),

@@ -19,7 +19,8 @@ from tests.views.store import open_store
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HELP = re.compile(r"^```console\n\$ (etl [^\n]*--help)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-WIDTH = 80
+WIDTH = 78
+"""Of help on a terminal of 80 columns, and on none."""
 SHARED_OPTIONS = {"--config", "--log-format", "--verbose", "--help", "--version"}
 
 
@@ -121,6 +122,22 @@ def test_every_configuration_key_is_named_and_nothing_else() -> None:
     named = re.findall(r"^#? ?([a-z_]+) = ", read_section("Configuration"), re.MULTILINE)
 
     assert sorted(set(named)) == sorted(keys)
+
+
+def test_the_configuration_shown_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [text] = re.findall(
+        r"^```toml\n(.*?)^```$", read_section("Configuration"), re.MULTILINE | re.DOTALL
+    )
+    file = tmp_path / "etl.toml"
+    file.write_text(text, encoding="utf-8")
+    for name in re.findall(r'token_env = "(\w+)"', text):
+        monkeypatch.setenv(name, "t0ken")
+
+    loaded = config.load_config(file)
+
+    assert [source.kind for source in loaded.sources] == ["riza", "foundry", "b3os"]
 
 
 def test_every_make_target_is_named() -> None:

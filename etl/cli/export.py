@@ -30,7 +30,7 @@ from etl.cli.shell import Shell, pass_shell, say, shared_options
 def command(
     shell: Shell, target: str, names: tuple[str, ...], format_name: str, is_full: bool
 ) -> None:
-    """Write tables and views as files, partitioned by source and day.
+    """Write tables and views as files, one per source and day.
 
     Only partitions whose rows changed since the last export are written again. URL: an object
     store, such as s3://bucket/history, by way of DuckDB's httpfs and its secrets.
@@ -38,6 +38,7 @@ def command(
     from etl.cli.opening import open_known
     from etl.config import load_store
     from etl.export.relations import export_relation
+    from etl.wording import count_things
 
     store = load_store(shell.config_file)
     with open_known(store) as connection:
@@ -46,7 +47,8 @@ def command(
             say(
                 shell,
                 "info",
-                f"{name}: {done.written} files written with {done.rows} rows, "
+                f"{name}: {count_things(done.written, 'file')} written with "
+                f"{count_things(done.rows, 'row')}, "
                 f"{done.kept} left as they were, {done.removed} removed",
                 table=name,
                 written=done.written,

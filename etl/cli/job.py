@@ -22,6 +22,7 @@ from etl.records import SourceConfig
 from etl.sync.load import BatchLimits
 from etl.sync.run import Extent, SourceResult, Surroundings, sync_sources
 from etl.sync.walk import Step
+from etl.wording import count_things
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ def describe_result(result: SourceResult) -> str:
         sum(getattr(run, name) for run in result.runs)
         for name in ("rows_new", "rows_changed", "rows_unchanged", "pages")
     )
-    line = f"{result.source}: {new} new, {changed} changed, {unchanged} unchanged; {pages} pages"
+    line = f"{result.source}: {new} new, {changed} changed, {unchanged} unchanged; "
+    line += count_things(pages, "page")
     return f"{line}; stopped in order, the next run goes on" if result.is_stopped else line
 
 

@@ -13,7 +13,7 @@ from etl.cli.shell import Shell, pass_shell, say, shared_options
 @shared_options
 @pass_shell
 def command(shell: Shell, names: tuple[str, ...], is_replay: bool) -> None:
-    """List the records that could not be understood, or try them again.
+    """List the records that were not understood, or try them again.
 
     They are kept, redacted, with the place and the reason; the others of their pages are stored.
     After an upgrade --replay reads them once more, without the API.

@@ -78,7 +78,9 @@ def read_sql(sql: str | None, sql_file: Path | None) -> str:
         return sys.stdin.read()
     try:
         return Path(str(sql_file)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{sql_file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{sql_file}: cannot be read: {error}") from None
 
 

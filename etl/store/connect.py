@@ -239,7 +239,7 @@ def is_lock_conflict(error: Exception) -> bool:
 def _describe_holder(path: Path, error: Exception) -> str:
     found = re.search(r"held in (.*?) \(PID (\d+)\)", str(error))
     holder = f"process {found[2]} ({found[1]})" if found else "another process"
-    return f"{path}: the store is locked by {holder}; close it there, then run the sync again"
+    return f"{path}: the store is locked by {holder}; close it there, then run this again"
 
 
 @contextlib.contextmanager

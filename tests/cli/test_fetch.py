@@ -7,7 +7,7 @@ def test_an_execution_is_fetched_by_its_id_and_the_ledger_not_touched(stage: Sta
     result = stage.run("fetch", "interpreter", "exec0002", "-v")
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "interpreter: 1 new, 0 changed, 0 unchanged; 1 pages\n"
+    assert result.stderr == "interpreter: 1 new, 0 changed, 0 unchanged; 1 page\n"
     assert stage.list_ids() == ["exec0002"]
     assert stage.query("SELECT count(*) FROM etl.coverage") == [(0,)]
     runs = stage.query("SELECT mode, state, requests, exit_code FROM sync_runs")
@@ -21,7 +21,7 @@ def test_fetching_again_brings_the_change(stage: Stage) -> None:
 
     result = changed.run("fetch", "interpreter", "exec0002", "-v")
 
-    assert result.stderr == "interpreter: 0 new, 1 changed, 0 unchanged; 1 pages\n"
+    assert result.stderr == "interpreter: 0 new, 1 changed, 0 unchanged; 1 page\n"
     assert stage.query("SELECT exit_code FROM riza.executions WHERE id = 'exec0002'") == [(9,)]
     assert stage.query("SELECT since::VARCHAR, until::VARCHAR FROM etl.coverage") == covered
 

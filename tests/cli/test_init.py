@@ -15,7 +15,8 @@ def test_init_writes_a_file_that_explains_itself(stage: Stage) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "etl.toml: written; name your sources in it, then run: etl check\n"
     assert stage.run("check").stderr == (
-        "etl: error: etl.toml: sources: none is configured; expected a table [sources.NAME]\n"
+        "etl: error: etl.toml: sources: none is configured; take away the # before one, "
+        "or add [sources.NAME]\n"
     )
 
 
