@@ -161,7 +161,7 @@ def run_steps(lab: Lab) -> None:
     check_workload(lab)
     forget_stamps(lab.airflow)
     # One second more than is read again: the server's Date has whole seconds only.
-    workload.wait_for_quiet(lab.airflow, LOOKBACK_S + 1, open_runs=2)
+    workload.wait_for_quiet(lab.airflow, LOOKBACK_S + 1, workload.OPEN_RUNS)
 
     lab.check_etl("the first sync ends well", "sync")
     check_first(lab)
