@@ -13,7 +13,7 @@ import pytest
 
 from etl.budget import BudgetEnded
 from etl.errors import QuarantineExceeded, StoreError
-from etl.records import SourceConfig
+from etl.records import Flat, SourceConfig
 from etl.sources import SOURCES
 from etl.sync.load import BatchLimits
 from etl.sync.pump import run_inline, run_threads
@@ -163,7 +163,13 @@ def test_a_bug_keeps_its_traceback_and_what_was_committed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lab = Lab(records={"all": {f"r{n}": hour(n) for n in range(9)}})
-    lab.flatten = lambda record: [][1] if record[0] == "r2" else Lab.flatten(lab, record)  # type: ignore
+
+    def flatten(record: Any) -> Flat:
+        if record[0] == "r2":
+            raise IndexError("a bug")
+        return Lab.flatten(lab, record)
+
+    monkeypatch.setattr(lab, "flatten", flatten)
     monkeypatch.setitem(SOURCES, "lab", lab)
     config = SourceConfig("prod", "lab", "http://lab", "TOKEN", "t", page_size=3)
     with open_bench(lab.TABLES, configs=[config], now=hour(10), limits=EACH_PAGE) as bench:
