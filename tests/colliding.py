@@ -9,16 +9,17 @@ import json
 import os
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import httpx
 
-# What a sync imports late is there before it is forked.
-import etl.cli.job
-import etl.publish  # noqa: F401
 from etl.cli import main
 from etl.cli.shell import Shell
 from tests.cli.stage import CONFIG, NOW, TOKEN, RizaApi, make_record
+
+# What a sync imports late is there before it is forked.
+import_module("etl.cli.job")
 
 RECORDS = 30
 

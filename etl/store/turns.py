@@ -13,7 +13,8 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: whoever comes first is served first.
+except ImportError:
+    # Windows has none: whoever comes first is served first. To mypy the name is always a module.
     fcntl = None  # type: ignore[assignment]
 
 
