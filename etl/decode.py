@@ -131,14 +131,25 @@ def _find_list(body: bytes, names: Sequence[bytes]) -> int:
     raise msgspec.DecodeError("JSON is malformed: no list of records")
 
 
+def convert_to_utc(time: datetime) -> datetime:
+    """The same moment in UTC. Raises ValueError where UTC has no date for it."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time beyond the calendar") from None
+
+
 def check_time(name: str, time: datetime | None) -> None:
-    """Raise ValueError, which a decoder reports, for a time that UTC has no date for."""
+    """Raise ValueError, which a decoder reports with the field, where UTC has no date for a time.
+
+    Only at the ends of the calendar is there anything to check.
+    """
     if time is None or time.year not in (datetime.min.year, datetime.max.year):
         return
     try:
-        time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"a time beyond the calendar - at `$.{name}`") from None
+        convert_to_utc(time)
+    except ValueError as error:
+        raise ValueError(f"{error} - at `$.{name}`") from None
 
 
 def split_unknown(raw: msgspec.Raw, struct_type: Any) -> tuple[bytes, dict[str, msgspec.Raw]]:

@@ -226,6 +226,7 @@ def fetch(
     been cut short. Where the time ends while it fails on and on, that is a SourceError, too.
     """
     _check_host(client, path)
+    request = f"{client.source}: {method} {path}"
     failures: list[Transient] = []
 
     def attempt() -> T:
@@ -248,11 +249,11 @@ def fetch(
     except BudgetEnded:
         if not _is_failing(client, failures):
             raise
-        message = f"{client.source}: {method} {path}: {failures[-1]}"
-        raise SourceError(f"{message}; the run's time ended before it healed") from failures[-1]
+        message = f"{request}: {failures[-1]}; the run's time ended before it healed"
+        raise SourceError(message) from failures[-1]
     except Transient as error:
         client.learned[GIVEN_UP] = client.learned.get(GIVEN_UP, 0) + 1
-        message = f"{client.source}: {method} {path}: {error}; gave up after retries"
+        message = f"{request}: {error}; gave up after retries"
         if error.may_be_size:
             raise GapTooLarge(message, is_certain=False) from error
         is_hopeless = error.is_for_all and client.learned[GIVEN_UP] >= PATIENCE_MAX

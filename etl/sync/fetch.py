@@ -10,7 +10,7 @@ from etl.http import Client, Traffic, open_client
 from etl.records import Gap, Page, SourceConfig, Stream
 from etl.sources import SOURCES
 from etl.sync.load import ONE_COMMIT, Loader, commit, load_step
-from etl.sync.run import SourceResult, Surroundings, plan_source, start_loader
+from etl.sync.run import SourceResult, Surroundings, end_run, plan_source, start_loader
 from etl.sync.walk import Step
 
 
@@ -67,18 +67,10 @@ def _find(
 
 def _finish(loader: Loader, clients: Mapping[Stream, Client], around: Surroundings) -> None:
     """Commit what was found, with a run row for each stream that had some of it."""
-    traffic = {stream.name: client.traffic for stream, client in clients.items()}
+    spent = {stream.name: [client.traffic] for stream, client in clients.items()}
+    now = around.clock()
     loader.runs = {
-        name: replace(
-            run,
-            state="fetched",
-            ended_at=around.clock(),
-            exit_code=0,
-            requests=traffic[name].requests,
-            retries=traffic[name].retries,
-            slept_s=traffic[name].slept_s,
-            received_bytes=traffic[name].received_bytes,
-        )
+        name: replace(end_run(run, spent[name], now), state="fetched", exit_code=0)
         for name, run in loader.runs.items()
         if run.pages
     }

@@ -270,19 +270,24 @@ def _set_state(loader: Loader, stream: Stream, state: str, error: EtlError | Non
     loader.runs[stream.name] = run
 
 
+def end_run(run: RunRow, spent: Sequence[Traffic], now: datetime) -> RunRow:
+    """The run at its end, with what it cost."""
+    return replace(
+        run,
+        ended_at=now,
+        requests=sum(one.requests for one in spent),
+        retries=sum(one.retries for one in spent),
+        slept_s=sum(one.slept_s for one in spent),
+        received_bytes=sum(one.received_bytes for one in spent),
+    )
+
+
 def _finish(
     loader: Loader, result: SourceResult, traffic: Mapping[str, list[Traffic]], now: datetime
 ) -> None:
     """Commit what is left together with the end of the run."""
     for name, spent in traffic.items():
-        loader.runs[name] = replace(
-            loader.runs[name],
-            ended_at=now,
-            requests=sum(one.requests for one in spent),
-            retries=sum(one.retries for one in spent),
-            slept_s=sum(one.slept_s for one in spent),
-            received_bytes=sum(one.received_bytes for one in spent),
-        )
+        loader.runs[name] = end_run(loader.runs[name], spent, now)
     commit(loader)
     _check_quarantine(loader, result)
     result.runs = tuple(loader.runs.values())

@@ -1,12 +1,12 @@
 """What the API sends: one struct per object of its OpenAPI document."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta, Raw
 
-from etl.decode import Int64, absent
+from etl.decode import Int64, absent, convert_to_utc
 
 Id = Annotated[str, Meta(min_length=1)]
 Time = Annotated[str, Meta(description="RFC 3339; empty, or in year 1, where there is none")]
@@ -110,10 +110,7 @@ def parse_time(text: str | None) -> datetime | None:
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError("a time without its offset")
-    try:
-        return None if time.year == 1 else time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time beyond all calendars") from None
+    return None if time.year == 1 else convert_to_utc(time)
 
 
 def _check_times(record: Execution | Run | Event, needed: str = "") -> None:
