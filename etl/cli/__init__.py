@@ -50,6 +50,9 @@ COMMANDS = (
 )
 GARBAGE_OBJECTS = 200_000
 """After so many new objects Python looks for cycles among them; its default is 700."""
+UNUSED_MODULES = ("pandas", "httpx._main")
+"""What libraries look for that this program does not need. DuckDB looks for pandas with each
+parameter of a statement, and loads it where it is installed; httpx loads its own command line."""
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -157,4 +160,6 @@ def run() -> None:
     fifth of a sync.
     """
     gc.set_threshold(GARBAGE_OBJECTS)
+    for name in UNUSED_MODULES:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     main(prog_name="etl")
