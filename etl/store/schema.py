@@ -169,8 +169,16 @@ def _upgrade(
     if version is not None:
         for migrate in MIGRATIONS[version - 1 :]:
             migrate(connection)
-    for name, columns in find_missing(connection, declared).items():
-        _add(connection, name, columns)
+    present = _list_columns(connection)
+    for name, columns in declared.items():
+        known = present.get(name, set())
+        missing = [f'"{c.name}" {c.type}' for c in columns if c.name not in known]
+        if not known:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
+            connection.execute(f"CREATE TABLE {name} ({', '.join(missing)})")
+            continue
+        for definition in missing:
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
 
 
 def read_version(connection: duckdb.DuckDBPyConnection) -> int | None:
@@ -212,35 +220,12 @@ def list_declared(tables: Iterable[Table]) -> dict[str, tuple[Column, ...]]:
     return declared
 
 
-def find_missing(
-    connection: duckdb.DuckDBPyConnection, declared: Mapping[str, Sequence[Column]]
-) -> dict[str, tuple[Column, ...]]:
-    """The columns that the store does not have, by table; all of those of a missing table."""
-    present = _list_columns(connection)
-    missing = {
-        name: tuple(column for column in columns if column.name not in present.get(name, ()))
-        for name, columns in declared.items()
-    }
-    return {name: columns for name, columns in missing.items() if columns}
-
-
 def _list_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
     rows = connection.execute(
         "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() "
         "WHERE database_name = current_database() GROUP BY ALL"
     ).fetchall()
     return {name: set(columns) for name, columns in rows}
-
-
-def _add(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Column]) -> None:
-    """Add the columns to the table, or make the table if there is none."""
-    definitions = [f'"{column.name}" {column.type}' for column in columns]
-    if name in _list_columns(connection):
-        for definition in definitions:
-            connection.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
-        return
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
-    connection.execute(f"CREATE TABLE {name} ({', '.join(definitions)})")
 
 
 def insert_json(
