@@ -48,7 +48,7 @@ def fetch_records(
             else:
                 load_step(loader, Step(stream, page, start_walk(Gap(now, now))))
     _finish(loader, clients, around)
-    result.runs = tuple(loader.runs.values())
+    result.runs = tuple(loader.batch.runs.values())
     return result
 
 
@@ -69,10 +69,10 @@ def _finish(loader: Loader, clients: Mapping[Stream, Client], around: Surroundin
     """Commit what was found, with a run row for each stream that had some of it."""
     spent = {stream.name: [client.traffic] for stream, client in clients.items()}
     now = around.clock()
-    loader.runs = {
+    loader.batch.runs = {
         name: replace(end_run(run, spent[name], now), state="fetched", exit_code=0)
-        for name, run in loader.runs.items()
+        for name, run in loader.batch.runs.items()
         if run.pages
     }
-    if loader.runs:
+    if loader.batch.runs:
         commit(loader)

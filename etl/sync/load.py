@@ -16,7 +16,6 @@ from etl.store.connect import Opener
 from etl.store.write import (
     Batch,
     QuarantinedRecord,
-    RunRow,
     Walked,
     commit_batch,
     count_rows,
@@ -44,7 +43,7 @@ ONE_COMMIT = BatchLimits(rows=1_000_000, seconds=3_600.0)
 
 @dataclass(slots=True)
 class Loader:
-    """One source on its way into the store: the batch at hand, and the run so far.
+    """One source on its way into the store: the batch at hand, and what it is made with.
 
     `rereads` are what each stream has still to take from its ledger, see StreamPlan. `outcome` is
     that of the one commit that may go on while the next batch is made.
@@ -59,7 +58,6 @@ class Loader:
     batch: Batch
     began_s: float | None = None
     size_bytes: int = 0
-    runs: dict[str, RunRow] = field(default_factory=dict)
     rereads: dict[str, Interval] = field(default_factory=dict)
     submit: Submit = submit_inline
     outcome: Future[None] | None = None
@@ -70,14 +68,19 @@ def load_step(loader: Loader, step: Step) -> None:
     if loader.began_s is None:
         loader.began_s = time.monotonic()
     loader.size_bytes += step.size_bytes
-    _add_records(loader, step)
+    redactions = _add_records(loader, step)
     _add_broken(loader, step)
     if step.gone is not None:
         loader.batch.gone.append((step.stream.table, step.gone))
     _forget_reread(loader, step)
     loader.batch.walked.append(Walked(step.stream.name, step.progress, step.is_reset))
-    run = loader.runs[step.stream.name]
-    loader.runs[step.stream.name] = replace(run, pages=run.pages + 1)
+    run = loader.batch.runs[step.stream.name]
+    loader.batch.runs[step.stream.name] = replace(
+        run,
+        pages=run.pages + 1,
+        redactions=run.redactions + redactions,
+        rows_quarantined=run.rows_quarantined + len(step.page.broken),
+    )
     commit_if_due(loader)
 
 
@@ -94,7 +97,8 @@ def _forget_reread(loader: Loader, step: Step) -> None:
         loader.batch.walked.append(Walked(stream, forget(reread)))
 
 
-def _add_records(loader: Loader, step: Step) -> None:
+def _add_records(loader: Loader, step: Step) -> int:
+    """Add the rows of a page without their secrets; how many values were replaced."""
     table, stream = step.stream.table, step.stream.name
     pending = loader.batch.pending.get(table.name)
     if pending is None:
@@ -103,17 +107,15 @@ def _add_records(loader: Loader, step: Step) -> None:
     extras = {index: extra.decode() for index, extra in step.page.extras.items()}
     safe = redact_page(loader.redactor, table, flats, extras)
     pending.add_page(stream, safe.flats, safe.extras)
-    run = loader.runs[stream]
-    loader.runs[stream] = replace(run, redactions=run.redactions + safe.replaced)
+    return safe.replaced
 
 
 def _add_broken(loader: Loader, step: Step) -> None:
-    stream = step.stream.name
     for broken in step.page.broken:
         safe = redact_broken(loader.redactor, broken.raw)
         loader.batch.quarantined.append(
             QuarantinedRecord(
-                stream,
+                step.stream.name,
                 make_fingerprint(loader.redactor.key, broken.raw.decode("utf-8", "replace")),
                 safe,
                 broken.path,
@@ -121,9 +123,6 @@ def _add_broken(loader: Loader, step: Step) -> None:
                 step.page.next or "last",
             )
         )
-    run = loader.runs[stream]
-    count = run.rows_quarantined + len(step.page.broken)
-    loader.runs[stream] = replace(run, rows_quarantined=count)
 
 
 def commit_if_due(loader: Loader) -> None:
@@ -145,10 +144,9 @@ def begin_commit(loader: Loader) -> None:
     One at a time and in turn: nothing is written before the commit before has succeeded.
     """
     settle(loader)
-    batch = replace(loader.batch, runs=loader.runs)
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(loader.open_store())
-        loader.runs = stage_batch(connection, batch, loader.clock())
+        runs = stage_batch(connection, loader.batch, loader.clock())
         opened = stack.pop_all()
 
     def end() -> None:
@@ -156,9 +154,15 @@ def begin_commit(loader: Loader) -> None:
             commit_batch(connection)
 
     loader.outcome = loader.submit(end)
-    written = dict(loader.runs)
     loader.batch = replace(
-        loader.batch, pending={}, walked=[], gone=[], quarantined=[], released=[], written=written
+        loader.batch,
+        pending={},
+        walked=[],
+        gone=[],
+        quarantined=[],
+        released=[],
+        runs=runs,
+        written=dict(runs),
     )
     loader.began_s = None
     loader.size_bytes = 0

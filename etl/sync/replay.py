@@ -101,11 +101,11 @@ def read_quarantined(
 
 def _finish(loader: Loader, config: SourceConfig, around: Surroundings) -> SourceResult:
     """Commit, with a run row for each stream that got something."""
-    loader.runs = {
+    loader.batch.runs = {
         name: replace(run, state="replayed", ended_at=around.clock(), exit_code=0)
-        for name, run in loader.runs.items()
+        for name, run in loader.batch.runs.items()
         if run.pages
     }
-    if loader.runs:
+    if loader.batch.runs:
         commit(loader)
-    return SourceResult(config.name, tuple(loader.runs.values()))
+    return SourceResult(config.name, tuple(loader.batch.runs.values()))

@@ -179,6 +179,7 @@ def start_loader(
         config.name,
         config.kind,
         run_id,
+        runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now, mode) for p in plans},
         lookbacks_s={plan.stream.name: plan.lookback.total_seconds() for plan in plans},
         known={plan.stream.name: plan.newest_known for plan in plans if plan.newest_known},
         pruned={p.stream.name: p.state.pruned_before for p in plans if p.state.pruned_before},
@@ -191,7 +192,6 @@ def start_loader(
         around.clock,
         around.limits,
         batch,
-        runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now, mode) for p in plans},
         rereads={plan.stream.name: plan.reread for plan in plans if plan.reread},
     )
 
@@ -262,12 +262,12 @@ def _handle(event: Event, loader: Loader, result: SourceResult, around: Surround
 
 def _set_state(loader: Loader, stream: Stream, state: str, error: EtlError | None = None) -> None:
     """The state of a stream's run: the worst of its jobs."""
-    run = loader.runs[stream.name]
+    run = loader.batch.runs[stream.name]
     if error is not None:
         run = replace(run, state=state, exit_code=error.exit_code, error=mask_line(str(error)))
     elif run.state == "running" or (state == "stopped" and run.state == "done"):
         run = replace(run, state=state, exit_code=0)
-    loader.runs[stream.name] = run
+    loader.batch.runs[stream.name] = run
 
 
 def end_run(run: RunRow, spent: Sequence[Traffic], now: datetime) -> RunRow:
@@ -287,17 +287,17 @@ def _finish(
 ) -> None:
     """Commit what is left together with the end of the run."""
     for name, spent in traffic.items():
-        loader.runs[name] = end_run(loader.runs[name], spent, now)
+        loader.batch.runs[name] = end_run(loader.batch.runs[name], spent, now)
     commit(loader)
     _check_quarantine(loader, result)
-    result.runs = tuple(loader.runs.values())
+    result.runs = tuple(loader.batch.runs.values())
 
 
 def _check_quarantine(loader: Loader, result: SourceResult) -> None:
     """Add an error to the result, and to the runs, if too much could not be understood."""
-    runs = loader.runs.values()
-    quarantined = sum(run.rows_quarantined for run in runs)
-    stored = sum(run.rows_new + run.rows_changed + run.rows_unchanged for run in runs)
+    runs = loader.batch.runs
+    quarantined = sum(run.rows_quarantined for run in runs.values())
+    stored = sum(r.rows_new + r.rows_changed + r.rows_unchanged for r in runs.values())
     if quarantined <= max(QUARANTINE_LEAST, QUARANTINE_SHARE_MAX * (quarantined + stored)):
         return
     error = QuarantineExceeded(
@@ -305,7 +305,7 @@ def _check_quarantine(loader: Loader, result: SourceResult) -> None:
         "be understood; the others are stored, see: etl quarantine"
     )
     result.errors.append(error)
-    for name, run in loader.runs.items():
+    for name, run in runs.items():
         if run.rows_quarantined and not run.exit_code:
-            loader.runs[name] = replace(run, exit_code=error.exit_code, error=mask_line(str(error)))
+            runs[name] = replace(run, exit_code=error.exit_code, error=mask_line(str(error)))
     commit(loader)
