@@ -62,6 +62,15 @@ def read_streams(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str
     return {row[2]: KnownStream(*row) for row in rows}
 
 
+def read_last_walked(connection: duckdb.DuckDBPyConnection) -> dict[str, datetime]:
+    """When the last run began that had pages of a source, by source."""
+    rows = connection.execute(
+        "SELECT source, epoch_us(max(started_at)) FROM etl.runs "
+        "WHERE mode IN ('sync', 'full') AND pages > 0 GROUP BY source"
+    ).fetchall()
+    return {source: from_epoch_us(begun_us) for source, begun_us in rows}
+
+
 def read_stream_states(
     connection: duckdb.DuckDBPyConnection, source: str, streams: Sequence[Stream]
 ) -> dict[str, StreamState]:

@@ -15,10 +15,11 @@ import httpx
 from etl.budget import Budget, BudgetEnded
 from etl.errors import EtlError, QuarantineExceeded, StoreError
 from etl.http import Traffic, open_client
-from etl.records import SourceConfig, Stream
+from etl.records import EPOCH, SourceConfig, Stream
 from etl.redact import Redactor, mask_line
 from etl.sources import SOURCES
 from etl.store.connect import Opener
+from etl.store.read import read_last_walked
 from etl.store.write import Batch, Mode, RunRow, mark_interrupted
 from etl.sync.commits import Submit, commit_on_thread
 from etl.sync.load import BatchLimits, Loader, commit, commit_if_due, load_step
@@ -82,24 +83,38 @@ def sync_sources(
     run_id = uuid4().hex[:12]
     pages = PageLimit(extent.max_pages)
     results: list[SourceResult] = []
-    stopped = [SourceResult(config.name, is_stopped=True) for config in configs]
     try:
         with around.open_store() as connection:
             mark_interrupted(connection, around.clock())
+            configs = order_sources(connection, configs)
     except BudgetEnded:
-        return stopped
+        return _stop_all(configs)
     for number, config in enumerate(configs):
         if around.budget.stop.is_set():
-            return results + stopped[number:]
+            return results + _stop_all(configs[number:])
         try:
             results.append(sync_source(config, run_id, around, pages, extent.is_full))
         except StoreError:
             raise
         except BudgetEnded:
-            results.append(stopped[number])
+            results += _stop_all([config])
         except EtlError as error:
             results.append(SourceResult(config.name, errors=[error]))
     return results
+
+
+def order_sources(
+    connection: duckdb.DuckDBPyConnection, configs: Sequence[SourceConfig]
+) -> Sequence[SourceConfig]:
+    """Those first that were walked the longest ago: where the time is short, each has its turn."""
+    if len(configs) < 2:
+        return configs
+    walked = read_last_walked(connection)
+    return sorted(configs, key=lambda config: walked.get(config.name, EPOCH))
+
+
+def _stop_all(configs: Iterable[SourceConfig]) -> list[SourceResult]:
+    return [SourceResult(config.name, is_stopped=True) for config in configs]
 
 
 def sync_source(

@@ -18,7 +18,7 @@ import etl.sync.plan
 import etl.sync.run
 from etl.coverage import Ledger
 from etl.pending import PendingRows
-from etl.records import Gap, Mark, Order, Stream, Table
+from etl.records import EPOCH, Gap, Mark, Order, Stream, Table
 from etl.sources.airflow.tables import TASK_INSTANCES
 from etl.sources.b3os.tables import OPEN_RUN_STATUSES, OPEN_STATUSES
 from etl.store.lookup import Stored
@@ -211,6 +211,14 @@ def mark_interrupted(store: ModelStore, now: datetime) -> None:
     """Runs are not kept."""
 
 
+def read_last_walked(store: ModelStore) -> dict[str, datetime]:
+    """The model of whose turn it is."""
+    return {
+        source: max([run.started_at for run in state.runs.values() if run.pages], default=EPOCH)
+        for source, state in store.states.items()
+    }
+
+
 def read_stream_states(
     store: ModelStore, source: str, streams: Sequence[Stream]
 ) -> dict[str, StreamState]:
@@ -293,6 +301,7 @@ STAND_INS: tuple[tuple[Any, Callable[..., Any]], ...] = (
     (etl.sync.plan, read_stream_states),
     (etl.sync.plan, read_whole_ids),
     (etl.sync.run, mark_interrupted),
+    (etl.sync.run, read_last_walked),
 )
 
 

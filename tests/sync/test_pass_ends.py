@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import duckdb
 import httpx
@@ -91,6 +92,24 @@ def test_refused_credentials_end_a_source_and_not_the_next(bench: Bench, account
         ("locked", "failed", 3),
         ("prod", "done", 0),
     ]
+
+
+def test_where_the_time_is_short_each_source_has_its_turn(bench: Bench) -> None:
+    bench.configs = [make_config("first"), make_config("second"), make_config("third")]
+    turns = []
+    for _ in range(4):
+        results = bench.sync(max_pages=1)
+        turns.append([result.source for result in results if result.runs[0].pages])
+        bench.now += timedelta(hours=1)
+
+    assert turns == [["first"], ["second"], ["third"], ["first"]]
+
+
+def test_where_there_is_time_for_all_the_sources_keep_their_order(bench: Bench) -> None:
+    bench.configs = [make_config("b"), make_config("a")]
+    for _ in range(3):
+        assert [result.source for result in bench.sync()] == ["b", "a"]
+        bench.now += timedelta(hours=1)
 
 
 def test_what_came_before_an_outage_is_kept(bench: Bench, account: Account) -> None:
