@@ -137,7 +137,7 @@ def report(
             say(
                 shell,
                 "warning",
-                f"{result.source}: {quarantined} records could not be understood; see: "
+                f"{result.source}: {count_things(quarantined, 'record')} not understood; see: "
                 "etl quarantine",
                 source=result.source,
             )

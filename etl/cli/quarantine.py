@@ -1,8 +1,15 @@
 """`etl quarantine`: the records that could not be understood."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from etl.cli.shell import Shell, pass_shell, say, shared_options
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @click.command()
@@ -29,6 +36,7 @@ def _replay(shell: Shell, names: tuple[str, ...]) -> None:
     from etl.config import load_config, select_sources
     from etl.sync.replay import replay_quarantine
     from etl.sync.run import Surroundings
+    from etl.wording import count_things
 
     config = load_config(shell.config_file)
     budget = shell.start_budget(None)
@@ -38,7 +46,8 @@ def _replay(shell: Shell, names: tuple[str, ...]) -> None:
         for source in select_sources(config, names):
             result = replay_quarantine(source, around)
             rows = sum(run.rows_new + run.rows_changed + run.rows_unchanged for run in result.runs)
-            say(shell, "info", f"{source.name}: {rows} records understood now", source=source.name)
+            found = count_things(rows, "record")
+            say(shell, "info", f"{source.name}: {found} understood now", source=source.name)
 
 
 def _list(shell: Shell, names: tuple[str, ...]) -> None:
@@ -46,7 +55,9 @@ def _list(shell: Shell, names: tuple[str, ...]) -> None:
     from etl.cli.render import print_table
     from etl.config import load_store
 
-    with open_known(load_store(shell.config_file)) as connection:
+    store = load_store(shell.config_file)
+    with open_known(store) as connection:
+        _check_names(connection, names, store.path)
         rows = connection.execute(
             "SELECT source, stream, quarantined_at::VARCHAR, path, error, record::VARCHAR "
             "FROM etl.quarantine WHERE len($names) = 0 OR list_contains($names, source) "
@@ -55,3 +66,18 @@ def _list(shell: Shell, names: tuple[str, ...]) -> None:
         ).fetchall()
     heads = ("source", "stream", "since", "path", "error", "record")
     print_table(heads, rows)
+
+
+def _check_names(
+    connection: "duckdb.DuckDBPyConnection", names: tuple[str, ...], path: Path
+) -> None:
+    """Raise ConfigError for a source that the store does not have, configured or not."""
+    from etl.toml import suggest
+
+    known = connection.execute(
+        "SELECT source FROM etl.streams UNION SELECT source FROM etl.quarantine"
+    ).fetchall()
+    sources = [source for (source,) in known]
+    for name in names:
+        if name not in sources:
+            raise ConfigError(f'{path}: there is no source "{name}"; {suggest(name, sources)}')

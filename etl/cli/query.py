@@ -12,7 +12,18 @@ FORMATS = ("table", "csv", "jsonl", "parquet")
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
-@click.command(short_help="Run SQL on the store, read-only.")
+class Query(click.Command):
+    """A command whose SQL may begin with a comment, which looks like an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {arg}" if _is_comment(arg) else arg for arg in args])
+
+
+def _is_comment(arg: str) -> bool:
+    return arg.startswith("-- ") or (arg.startswith("--") and "\n" in arg)
+
+
+@click.command(cls=Query, short_help="Run SQL on the store, read-only.")
 @click.argument("sql", required=False, metavar="[SQL]")
 @click.option(
     "-f",

@@ -243,7 +243,7 @@ def test_a_record_without_an_id_is_set_aside_and_the_others_stored(stage: Stage)
 
     assert (result.exit_code, result.stderr) == (
         0,
-        "etl: warning: interpreter: 1 records could not be understood; see: etl quarantine\n",
+        "etl: warning: interpreter: 1 record not understood; see: etl quarantine\n",
     )
     assert stage.list_ids() == ["exec0001", "exec0003"]
     assert stage.query("SELECT path, error FROM etl.quarantine") == [

@@ -186,6 +186,13 @@ def test_a_plan_is_printed_as_it_is(synced: Stage) -> None:
     )
 
 
+@pytest.mark.parametrize("comment", ["-- how many\n", "--\n", "--how many\n"])
+def test_the_sql_may_begin_with_a_comment(synced: Stage, comment: str) -> None:
+    result = synced.run("query", f"{comment}SELECT 7 AS n")
+
+    assert (result.exit_code, result.stdout) == (0, "n\n7\n")
+
+
 def test_the_sql_may_stand_in_a_file(synced: Stage) -> None:
     (synced.folder / "q.sql").write_text(
         "-- How many?\nSELECT count(*) AS n\nFROM riza.executions;\n"
