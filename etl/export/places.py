@@ -11,12 +11,14 @@ from typing import Protocol
 import duckdb
 
 from etl.errors import StoreError
-from etl.store.connect import explain_errors, first_line
+from etl.store.connect import explain, first_line, is_damage
 
 MANIFEST = "_manifest.json"
 """Readers of partitioned files pass over names that begin with an underscore or a dot."""
 URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 NOT_FOUND = ("404", "BlobNotFound", "No such file", "does not exist")
+REFUSALS = (duckdb.IOException, duckdb.InvalidInputException, duckdb.PermissionException)
+"""What an object store's refusals become."""
 
 
 class Place(Protocol):
@@ -47,20 +49,27 @@ def open_place(connection: duckdb.DuckDBPyConnection, target: str, name: str) ->
 
 @contextlib.contextmanager
 def explain_place(target: str) -> Iterator[None]:
-    """Turn what only the user can mend into a StoreError of one line."""
-    if not URL.match(target):
-        try:
-            with explain_errors(Path(target)):
-                yield
-        except OSError as error:
-            raise StoreError(f"{target}: cannot be written: {error.strerror}") from error
-        return
+    """Turn what only the user can mend into a StoreError of one line.
+
+    That the store is damaged, whoever opened it will say.
+    """
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.PermissionException) as error:
-        raise StoreError(
-            f"{target}: {first_line(error)}; files written so far stay, the next export goes on"
-        ) from error
+    except duckdb.Error as error:
+        said = None if is_damage(error) else _explain(target, error)
+        if said is None:
+            raise
+        raise StoreError(said) from error
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written: {error.strerror}") from error
+
+
+def _explain(target: str, error: duckdb.Error) -> str | None:
+    if not URL.match(target):
+        return explain(Path(target), error)
+    if isinstance(error, REFUSALS):
+        return f"{target}: {first_line(error)}; files written so far stay, the next export goes on"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,12 +268,18 @@ def explain(path: Path, error: duckdb.Error) -> str | None:
         return f"{path}: the disk is full; what was committed is kept, make room and run again"
     if "we can only read" in lowered:
         return f"{path}: written by a newer DuckDB than this one ({message}); upgrade duckdb"
-    if any(word in lowered for word in DAMAGE):
+    if is_damage(error):
         return f"{path}: the store is damaged ({message}); restore it from a copy"
     is_unwritten = "failed to commit" in lowered and "could not" in lowered
     if isinstance(error, FILE_ERRORS) or is_unwritten:
         return f"{path}: {message}"
     return None
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether what was read of a store is not what was written."""
+    message = first_line(error).lower()
+    return any(word in message for word in DAMAGE)
 
 
 def first_line(error: BaseException) -> str:

@@ -12,14 +12,13 @@ import duckdb
 from etl.budget import Budget, BudgetEnded
 from etl.errors import StoreError
 from etl.store.connect import (
-    DAMAGE,
     LOCK_WAIT_S,
     ROW_GROUP_ROWS,
     STORAGE_VERSION,
     check_file,
     configure,
     explain,
-    first_line,
+    is_damage,
     quote_path,
     wait_for,
 )
@@ -169,8 +168,7 @@ def explain_copy_errors(source: Path, target: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        is_damage = any(word in first_line(error).lower() for word in DAMAGE)
-        explained = explain(source if is_damage else target, error)
+        explained = explain(source if is_damage(error) else target, error)
         if explained is None:
             raise
         raise StoreError(explained) from error

@@ -101,6 +101,27 @@ def test_a_damaged_store_is_one_line_and_stays_as_it_is(synced: Stage, damage: D
         assert hash_files(synced.folder) == before, line
 
 
+def test_an_export_that_meets_damage_names_the_store_and_not_the_target(synced: Stage) -> None:
+    damage_rows(synced.store)
+
+    result = synced.run("export", "out")
+
+    assert result.exit_code == 6
+    assert result.stderr.startswith(f"etl: error: {synced.store}: the store is damaged (")
+
+
+def damage_rows(store: Path) -> None:
+    """Every block with values of executions, and no other: the store opens as ever."""
+    with duckdb.connect(str(store), read_only=True) as connection:
+        blocks = connection.execute(
+            "SELECT DISTINCT block_id FROM pragma_storage_info('riza.executions') "
+            "WHERE persistent AND block_id >= 0"
+        ).fetchall()
+    assert blocks
+    for (block,) in blocks:
+        flip(store, 3 * 4_096 + block * 262_144 + 100)
+
+
 @pytest.fixture
 def readable(synced: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A store that everybody may read and nobody write, in a folder of that kind."""
