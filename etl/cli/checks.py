@@ -162,6 +162,5 @@ def print_lines(lines: Sequence[Line]) -> None:
             return paint("failed", "bad")
         return paint("note", "dim") if line.is_warning else paint("ok", "good")
 
-    print_table(
-        ("", "what", "found"), [(paint_mark(line), line.subject, line.found) for line in lines]
-    )
+    rows = [(paint_mark(line), line.subject, line.found) for line in lines]
+    print_table(("", "what", "found"), rows, is_wrapped=True)

@@ -54,7 +54,7 @@ def _print(planned: Sequence[tuple[SourceConfig, StreamPlan, int | None]]) -> No
                 )
             )
     is_right = [name in ("length", "requests") for name in COLUMNS]
-    print_table(COLUMNS, rows, is_right)
+    print_table(COLUMNS, rows, is_right, is_wrapped=True)
 
 
 def name_gap(plan: StreamPlan, gap: Gap) -> str:

@@ -31,8 +31,9 @@ def print_table(
     aligned_right: Sequence[bool] = (),
     title: str | None = None,
     can_be_cut: Sequence[bool] = (),
+    is_wrapped: bool = False,
 ) -> None:
-    """A table that fits the terminal: long texts are cut, numbers stand right.
+    """A table that fits the terminal: long texts are cut or wrapped, numbers stand right.
 
     Where even that is too wide, each row becomes a block. Without `aligned_right`, columns of which
     every value is a number stand right; without `can_be_cut`, the others can be cut.
@@ -63,8 +64,8 @@ def print_table(
             Text(clean(name)),
             justify="right" if right else "left",
             width=width,
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not is_wrapped,
+            overflow="fold" if is_wrapped else "ellipsis",
             header_style="bold",
         )
     for row in cells:

@@ -21,4 +21,5 @@ def command(shell: Shell, is_json: bool) -> None:
         found = [{"name": view.name, "question": view.question} for view in views]
         click.echo(json.dumps(found, indent=2))
     else:
-        print_table(("view", "question"), [(view.name, view.question) for view in views])
+        rows = [(view.name, view.question) for view in views]
+        print_table(("view", "question"), rows, is_wrapped=True)

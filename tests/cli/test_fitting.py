@@ -78,6 +78,23 @@ def test_a_text_is_cut_to_make_room_for_numbers_and_times(
     ]
 
 
+def test_sentences_are_wrapped_and_not_cut(
+    narrow: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow(30)
+
+    render.print_table(
+        ("name", "found"), [("interpreter", "11 of 11 promises kept")], is_wrapped=True
+    )
+
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "name         found",
+        "─" * 30,
+        "interpreter  11 of 11 promises",
+        "             kept",
+    ]
+
+
 def test_a_few_rows_that_are_too_wide_are_shown_one_by_one(
     narrow: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
