@@ -8,16 +8,16 @@ from tests.cli.stage import Stage
 
 HEAVY = (
     *("duckdb", "httpx", "pyarrow", "rich", "tenacity", "msgspec", "numpy", "asyncio"),
-    *("jinja2", "vl_convert"),
+    *("jinja2", "vl_convert", "pandas"),
 )
 PROBE = f"""
 import sys
-from etl.cli import main
+from etl.cli import run
 try:
-    main(sys.argv[1:], prog_name="etl")
+    run()
 except SystemExit as end:
     code = end.code
-print(code, *sorted(set(sys.modules) & set({HEAVY!r})))
+print(code, *[name for name in {HEAVY!r} if sys.modules.get(name)])
 """
 
 
@@ -52,4 +52,11 @@ def test_a_sync_with_nothing_to_do_needs_no_tables(stage: Stage) -> None:
     loaded = list_loaded(stage, "sync", "--max-seconds", "0")
 
     assert {"duckdb", "httpx"} <= loaded
-    assert not loaded & {"pyarrow", "numpy", "jinja2", "vl_convert"}
+    assert not loaded & {"pyarrow", "numpy", "rich", "jinja2", "vl_convert"}
+
+
+def test_pandas_is_not_loaded_where_it_is_installed(stage: Stage) -> None:
+    """Neither for the parameters of a statement, where DuckDB looks for it, nor for Arrow."""
+    (stage.folder / "pandas.py").write_text("")
+
+    assert "pandas" not in list_loaded(stage, "sync", "--max-seconds", "0")
