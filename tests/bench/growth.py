@@ -24,6 +24,7 @@ PAGE_ROWS = 100
 BATCH_ROWS = 10_000
 BATCHES = 5
 REREADS = 50
+SMALL_ROWS = 100_000
 GROWN = 50
 """How many times the executions of the other measures the large store holds."""
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -133,26 +134,25 @@ def write_rows(path: Path, shape: Shape, numbers: Sequence[int], version: int) -
 
 
 def measure_growth(executions: int, folder: Path) -> Iterator[Figure]:
-    """Milliseconds of each batch: into an empty store, and of three kinds into a large one."""
-    rows = executions * GROWN
+    """Milliseconds of each batch: into an empty store, and of three kinds into two that are not."""
     for shape in SHAPES:
-        large = folder / "large"
-        path = build_store(shape, large, rows)
         empty_ms = [_write_first(shape, folder / "empty") for _ in range(BATCHES)]
         yield Figure(f"{shape.name}: into an empty store", "ms", empty_ms)
-        for kind, begin, step in (
-            ("new", rows, BATCH_ROWS),
-            ("half of them new", rows - BATCH_ROWS // 2, BATCH_ROWS // 2),
-            ("changed", rows // 9, rows // 9),
-        ):
-            shutil.copytree(large, folder / "copy", dirs_exist_ok=True)
-            copy = folder / "copy" / path.name
-            starts = [begin + number * step for number in range(BATCHES)]
-            times_ms = [write_rows(copy, shape, range(n, n + BATCH_ROWS), 1) for n in starts]
-            growth = statistics.median(times_ms) / statistics.median(empty_ms)
-            what = f"{shape.name}: {kind}, {rows:,} there"
-            yield Figure(what, "ms", times_ms, f"{growth:.2f} x the empty store")
-        shutil.rmtree(large)
+        for rows in (SMALL_ROWS, executions * GROWN):
+            store = build_store(shape, folder / "grown", rows)
+            for kind, begin, step in (
+                ("new", rows, BATCH_ROWS),
+                ("half of them new", rows - BATCH_ROWS // 2, BATCH_ROWS // 2),
+                ("changed", rows // 9, rows // 9),
+            ):
+                shutil.copytree(store.parent, folder / "copy", dirs_exist_ok=True)
+                copy = folder / "copy" / store.name
+                starts = [begin + number * step for number in range(BATCHES)]
+                times_ms = [write_rows(copy, shape, range(n, n + BATCH_ROWS), 1) for n in starts]
+                growth = statistics.median(times_ms) / statistics.median(empty_ms)
+                what = f"{shape.name}: {kind}, {rows:,} there"
+                yield Figure(what, "ms", times_ms, f"{growth:.2f} x the empty store")
+            shutil.rmtree(store.parent)
 
 
 def _write_first(shape: Shape, folder: Path) -> float:
