@@ -14,7 +14,7 @@ from etl.records import Stream
 from etl.sync.walk import Step
 
 QUEUE_PAGES = 128
-QUEUE_BYTES = 16 * 1024 * 1024
+QUEUE_BYTES = 4 * 1024 * 1024
 """What may wait: while a batch is written, the pages of the next one should come in."""
 TICK_S = 0.1
 JOIN_S = 0.5

@@ -99,8 +99,12 @@ def walk_stream(
     refusal = walker.refusals.get(stream.name) or walker.refusals.get(EVERY_STREAM)
     if refusal is not None:
         raise refusal
+    traffic = walker.client.traffic
+    received_bytes = traffic.received_bytes
     try:
-        yield from _walk_gaps(walker, stream, gaps, open_ids)
+        for step in _walk_gaps(walker, stream, gaps, open_ids):
+            before_bytes, received_bytes = received_bytes, traffic.received_bytes
+            yield replace(step, size_bytes=received_bytes - before_bytes)
     except (CredentialsError, SourceError) as error:
         if error.reach == "request":
             raise

@@ -1,16 +1,22 @@
 """Passes over a Riza account: which requests they cost, and what is known behind them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pytest
 
 from etl.coverage import Interval
 from etl.errors import SourceError
 from etl.records import EPOCH, TICK
+from etl.sync.load import BatchLimits
+from etl.sync.pump import Event, Job, run_inline
+from etl.sync.walk import Step
 from tests.sources.riza_account import Account, answer_json, make_execution, make_history
-from tests.sync.passes import Bench, hour, make_config, open_bench
+from tests.sync.passes import AT_THE_END, Bench, hour, make_config, open_bench
 
 
 @pytest.fixture
@@ -36,6 +42,42 @@ def test_a_first_pass_reads_everything(bench: Bench, account: Account) -> None:
     assert bench.ledger() == (Interval(EPOCH, hour(10)),)
     [run] = result.runs
     assert (run.rows_new, run.pages, run.requests, run.state) == (9, 4, 5, "done")
+
+
+def test_each_page_weighs_what_was_received_for_it(bench: Bench) -> None:
+    """By that a queue and a batch are bounded, whatever the size of a page."""
+    sizes: list[int] = []
+
+    def watch(jobs: Sequence[Job], threads: int) -> Generator[Event]:
+        for event in run_inline(jobs, threads):
+            if isinstance(event, Step):
+                sizes.append(event.size_bytes)
+            yield event
+
+    bench.run_jobs = watch
+    result = bench.sync_well()
+
+    assert len(sizes) == 4
+    assert all(sizes)
+    assert sum(sizes) == result.runs[0].received_bytes
+
+
+def test_a_batch_of_few_large_pages_is_committed_as_one_of_many_small_ones(bench: Bench) -> None:
+    def count_openings(limits: BatchLimits) -> int:
+        opened = []
+
+        @contextmanager
+        def open_store() -> Iterator[duckdb.DuckDBPyConnection]:
+            opened.append(limits)
+            yield bench.store
+
+        bench.open_store, bench.limits = open_store, limits
+        bench.sync_well(is_full=True)
+        return len(opened)
+
+    large = count_openings(replace(AT_THE_END, size_bytes=1))
+
+    assert large == count_openings(AT_THE_END) + 4
 
 
 def test_a_second_pass_changes_nothing(bench: Bench, account: Account) -> None:
