@@ -253,8 +253,8 @@ def name_time(table: Table) -> str:
 
 
 def list_payloads(columns: Iterable[Column]) -> list[str]:
-    """The columns that hold what was sent in, came out, or is secret."""
-    return [column.name for column in columns if column.role != "plain"]
+    """The columns that hold what was sent in, came out, or is secret; why it failed is kept."""
+    return [column.name for column in columns if column.role not in ("plain", "reason")]
 
 
 def has_payload(table: Table) -> str:

@@ -52,6 +52,28 @@ def store() -> Iterator[duckdb.DuckDBPyConnection]:
                 for day in (1, 30)
             ],
         )
+        insert(
+            connection,
+            "foundry.executions",
+            [
+                {
+                    "source": "functions",
+                    "stream": "ri.function.one",
+                    "resource_rid": "ri.function.one",
+                    "foundry_trace_id": f"{reason}{day}",
+                    "trace_owning_rid": "ri.owner",
+                    "started_at": NOW - timedelta(days=day),
+                    "status": "FAILED",
+                    "failure_reason": reason,
+                    "duration_ms": 3_000,
+                    "extra": '{"note":"later"}',
+                    "first_synced_at": NOW,
+                    "synced_at": NOW,
+                }
+                for reason in ("timeout", "userError")
+                for day in (1, 30)
+            ],
+        )
         yield connection
 
 
