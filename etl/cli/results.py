@@ -17,6 +17,7 @@ import duckdb
 from etl.cli.render import count_columns, print_records, print_table
 from etl.cli.shell import Shell, say
 from etl.errors import ConfigError
+from etl.store.connect import is_damage
 
 ROWS_SHOWN_MAX = 1_000
 MESSAGE_LINES_MAX = 12
@@ -169,7 +170,10 @@ def explain_sql(lines_before: int = 0) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.SerializationException):
         raise
     except duckdb.Error as error:
-        if isinstance(error, duckdb.IOException) and "orrupt" in str(error):
+        # DuckDB 2 reports damage as a bare Error; what the SQL itself says is of other types.
+        if is_damage(error) and (
+            isinstance(error, duckdb.IOException) or type(error) is duckdb.Error
+        ):
             raise
         raise ConfigError(describe_sql_error(str(error), lines_before)) from error
 

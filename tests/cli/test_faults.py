@@ -8,7 +8,7 @@ import pkgutil
 import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -101,10 +101,12 @@ def test_a_damaged_store_is_one_line_and_stays_as_it_is(synced: Stage, damage: D
         assert hash_files(synced.folder) == before, line
 
 
-def test_an_export_that_meets_damage_names_the_store_and_not_the_target(synced: Stage) -> None:
+@pytest.mark.parametrize("words", [("export", "out"), ("query", "FROM riza.executions")])
+def test_damage_that_is_met_later_is_one_of_the_store(synced: Stage, words: Sequence[str]) -> None:
+    """Not of the target, and not a mistake in the SQL."""
     damage_rows(synced.store)
 
-    result = synced.run("export", "out")
+    result = synced.run(*words)
 
     assert result.exit_code == 6
     assert result.stderr.startswith(f"etl: error: {synced.store}: the store is damaged (")
