@@ -11,7 +11,6 @@ from etl.coverage import start_walk
 from etl.decode import decode_records
 from etl.pending import PendingRows
 from etl.records import EPOCH, Flat, Gap, Page, SourceConfig, Stream, Table
-from etl.redact import Redactor
 from etl.sources import SOURCES
 from etl.store.lookup import read_stored
 from etl.sync.load import ONE_COMMIT, Loader, commit, load_step
@@ -33,9 +32,9 @@ class Understood:
 def replay_quarantine(config: SourceConfig, around: Surroundings) -> SourceResult:
     """Store what is understood now and take it out of the quarantine, in one transaction.
 
-    The records were redacted before they were set aside: nothing more has to go, and a fingerprint
-    must not be taken of a fingerprint. What the store has by now is newer, or another record: it
-    stays.
+    They are redacted as the source asks for today: when they were set aside their known places
+    could not be told apart, and the policy may have been another. A fingerprint stays as it is.
+    What the store has by now is newer, or another record: it stays.
     """
     with around.open_store() as connection:
         plans = plan_source(connection, config, around.clock(), is_full=False)
@@ -44,7 +43,6 @@ def replay_quarantine(config: SourceConfig, around: Surroundings) -> SourceResul
         stored = find_stored(connection, config.name, records)
     around = replace(around, limits=ONE_COMMIT)
     loader = start_loader(config, uuid4().hex[:12], around, plans, "replay")
-    loader.redactor = Redactor(around.key, "full")
     loader.batch.known = {}
     for record in records:
         table = record.stream.table

@@ -77,6 +77,22 @@ def test_a_fingerprint_is_not_taken_of_a_fingerprint(store: duckdb.DuckDBPyConne
     assert store.execute("SELECT value FROM riza.env").fetchall() == [("hmac:0123456789abcdef",)]
 
 
+def test_what_was_set_aside_as_it_came_is_redacted_as_the_source_asks_for_now(
+    store: duckdb.DuckDBPyConnection,
+) -> None:
+    request = {"env": {"host": "hunter2hunter2"}, "input": {"password": "correct-horse"}}
+    details = {"type": "tool", "request": request, "response": {}}
+    set_aside(store, "good", {"id": "e1", "started_at": NOON.isoformat(), "details": details})
+
+    replay(store)
+
+    [(value, payload)] = store.execute(
+        "SELECT value, input::VARCHAR FROM riza.env, riza.executions"
+    ).fetchall()
+    assert value.startswith("hmac:")
+    assert "correct-horse" not in payload
+
+
 def test_a_record_that_is_stored_by_now_is_not_displaced(
     store: duckdb.DuckDBPyConnection,
 ) -> None:
