@@ -52,7 +52,7 @@ def read_totals(
     rows = connection.execute(
         f"""
         SELECT source, stream, epoch_us(max(ended_at) FILTER (
-            exit_code = 0 AND state <> 'fetched'
+            exit_code = 0 AND state NOT IN ('fetched', 'replayed')
         )), {sums}
         FROM etl.runs GROUP BY source, stream
         """

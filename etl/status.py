@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import duckdb
 
 from etl.coverage import Interval, Ledger, find_gaps
-from etl.records import EPOCH, Order, SourceConfig, Stream, from_epoch_us
+from etl.records import Order, SourceConfig, Stream, from_epoch_us
 from etl.sources import SOURCES
-from etl.store.read import StreamState, read_stream_states
+from etl.store.read import find_beginning, find_lookback, read_stream_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +71,12 @@ def _read_stream(
         rows,
         open_rows,
         state.ledger,
-        find_gaps(state.ledger, _begin_history(source, state), top) if top else (),
+        find_gaps(state.ledger, find_beginning(source, state), top) if top else (),
         None if top is None else max(timedelta(), now - top),
         stream.order or state.order,
-        max(source.lookback or stream.lookback, state.longest_delay),
+        find_lookback(source, stream, state),
         _read_last_run(connection, source.name, stream.name),
     )
-
-
-def _begin_history(source: SourceConfig, state: StreamState) -> datetime:
-    return max(source.since or EPOCH, state.pruned_before or EPOCH)
 
 
 def _count_rows(
@@ -103,7 +99,7 @@ def _read_last_run(
         SELECT epoch_us(started_at), epoch_us(ended_at), state, rows_new, rows_changed, exit_code,
             error
         FROM etl.runs
-        WHERE source = ? AND stream = ? AND state <> 'fetched'
+        WHERE source = ? AND stream = ? AND state NOT IN ('fetched', 'replayed')
         ORDER BY started_at DESC LIMIT 1
         """,
         [source, stream],

@@ -20,6 +20,8 @@ last_runs AS (
             started_at
         ))
     FROM etl.runs
+    -- Single records, and those of the quarantine, say nothing of the list.
+    WHERE state NOT IN ('fetched', 'replayed')
     GROUP BY source, stream
 )
 

@@ -1,4 +1,4 @@
-"""What a sync has to know of the store before it starts."""
+"""What a sync has to know of the store."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -7,8 +7,21 @@ from datetime import datetime, timedelta
 import duckdb
 
 from etl.coverage import Interval, Ledger
-from etl.records import EPOCH, TICK, Gap, Mark, Order, Stream, Table, from_epoch_us, to_epoch_us
+from etl.records import (
+    EPOCH,
+    TICK,
+    Gap,
+    Mark,
+    Order,
+    SourceConfig,
+    Stream,
+    Table,
+    from_epoch_us,
+    to_epoch_us,
+)
 
+LOOKBACK_MAX = timedelta(days=60)
+"""One record that appears a year late must not make every pass read the year again."""
 ANCHORS_MAX = 12
 OPEN_BY_ID_MAX = 50
 WHOLE_MAX = 100_000
@@ -24,6 +37,16 @@ class StreamState:
     order: Order | None = None
     longest_delay: timedelta = timedelta()
     pruned_before: datetime | None = None
+
+
+def find_lookback(config: SourceConfig, stream: Stream, state: StreamState) -> timedelta:
+    """How far behind its newest known time a stream is read again."""
+    return max(config.lookback or stream.lookback, min(state.longest_delay, LOOKBACK_MAX))
+
+
+def find_beginning(config: SourceConfig, state: StreamState) -> datetime:
+    """Where the history of a stream begins: what is older is not wanted, or was pruned."""
+    return max(config.since or EPOCH, state.pruned_before or EPOCH)
 
 
 def read_ledgers(

@@ -12,14 +12,13 @@ from etl.store.read import (
     OpenRecords,
     StreamState,
     count_before,
+    find_beginning,
+    find_lookback,
     read_anchors,
     read_open,
     read_stream_states,
     read_whole_ids,
 )
-
-LOOKBACK_MAX = timedelta(days=60)
-"""One record that appears a year late must not make every pass read the year again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +26,8 @@ class StreamPlan:
     """The gaps of one stream, newest first, and what was known when they were found.
 
     `reread` is what is read again, whether or not it is walked (a later `since` may leave some of
-    it out): part of it stands in the ledger, but no longer counts as soon as anything newer does.
-    `open_ids` are old records that will still change, to be
-    read again by id.
+    it out): it is still in the ledger, but must leave it before anything newer is claimed.
+    `open_ids` are old records that will still change, to be read again by id.
     """
 
     stream: Stream
@@ -69,8 +67,8 @@ def _plan_stream(
     now: datetime,
     is_full: bool,
 ) -> StreamPlan:
-    since = max(config.since or EPOCH, state.pruned_before or EPOCH)
-    lookback = min(max(config.lookback or stream.lookback, state.longest_delay), LOOKBACK_MAX)
+    since = find_beginning(config, state)
+    lookback = find_lookback(config, stream, state)
     # A full pass looks at the order anew: a server may have been out of order just once.
     order = stream.order or (None if is_full else state.order)
     still_open = OpenRecords()

@@ -223,7 +223,7 @@ def list_warnings(
         lines.append(
             f"{source}/{plan.stream.name}: a record appeared {format_duration(now - late)} after "
             f"its time, which the lookback of {format_duration(plan.lookback)} would have missed; "
-            "the next runs look back as far, but run once with --full: others may be missing"
+            "the next runs look further back, but run once with --full: others may be missing"
         )
     return lines
 

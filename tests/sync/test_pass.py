@@ -12,8 +12,10 @@ import pytest
 from etl.coverage import Interval
 from etl.errors import SourceError
 from etl.records import EPOCH, TICK
+from etl.store.read import LOOKBACK_MAX
 from etl.sync.load import BatchLimits
 from etl.sync.pump import Event, Job, run_inline
+from etl.sync.run import plan_source
 from etl.sync.walk import Step
 from tests.sources.riza_account import Account, answer_json, make_execution, make_history
 from tests.sync.passes import AT_THE_END, Bench, hour, make_config, open_bench
@@ -414,9 +416,20 @@ def test_a_record_that_appears_late_is_found_within_the_lookback(
     assert bench.read("SELECT longest_delay_s FROM etl.streams") == [(3_600.0 * 3 + 60,)]
     assert result.warnings == [
         "prod/executions: a record appeared 3h 1min after its time, which the lookback of 2h would "
-        "have missed; the next runs look back as far, but run once with --full: others may be "
+        "have missed; the next runs look further back, but run once with --full: others may be "
         "missing"
     ]
+
+
+def test_a_lookback_that_was_asked_for_is_not_cut(bench: Bench) -> None:
+    """One that grew is: a record a year late must not make every pass read the year again."""
+    bench.configs = [make_config(lookback=timedelta(days=90))]
+    bench.sync_well()
+    [plan] = plan_source(bench.store, bench.configs[0], bench.now, is_full=False)
+    bench.store.execute("UPDATE etl.streams SET longest_delay_s = 366 * 86_400")
+    [grown] = plan_source(bench.store, make_config(), bench.now, is_full=False)
+
+    assert (plan.lookback, grown.lookback) == (timedelta(days=90), LOOKBACK_MAX)
 
 
 def test_what_comes_late_within_the_lookback_is_nobodys_business(

@@ -122,7 +122,11 @@ def test_sync_freshness() -> None:
     insert_coverage(store, "foundry", "f", "ri.x", [])
     key = {"source": "s", "stream": "executions"}
     ended_at = NOW - 2 * HOUR
-    insert_run(store, run_id="1", **key, started_at=NOW - 3 * HOUR, ended_at=ended_at, exit_code=0)
+    done = {"state": "done", "exit_code": 0}
+    insert_run(store, run_id="1", **key, started_at=NOW - 3 * HOUR, ended_at=ended_at, **done)
+    for state in ("fetched", "replayed"):
+        later = {"started_at": NOW, "ended_at": NOW, "state": state, "exit_code": 0}
+        insert_run(store, run_id=state, **key, **later)
     insert_run(
         store,
         run_id="2",
