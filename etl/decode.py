@@ -227,7 +227,7 @@ def read_json(raw: msgspec.Raw) -> str | None:
 def read_leniently(body: bytes) -> Any:
     """What Python makes of almost JSON (NaN, control characters, …); None where it gives up."""
     try:
-        return json.loads(body.decode("utf-8", "replace"), strict=False)
+        return json.loads(mend_text(body), strict=False)
     except (ValueError, RecursionError):
         return None
 

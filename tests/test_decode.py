@@ -259,6 +259,7 @@ def test_unknown_fields_are_all_that_is_taken_out(unknown: dict[str, Any]) -> No
 
 def test_almost_json_is_read_leniently() -> None:
     assert read_leniently(b'{"id":"a","x":NaN,"s":"\x01","h":"\\ud800"}')["id"] == "a"
+    assert read_leniently(b'{"id":"\\ud800a"}') == {"id": "\ufffda"}
     assert read_leniently(b"[" * 100_000) is None
     assert read_leniently(b"{id:1}") is None
 
