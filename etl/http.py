@@ -1,4 +1,4 @@
-"""One request: timeouts, retries, rate. The only place that talks to the network."""
+"""One request to an API: timeouts, retries, rate. Nothing else talks to one."""
 
 import contextlib
 import re
@@ -76,24 +76,27 @@ class Traffic:
             self.served_at = served_at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pace:
-    """At most `requests_per_second`, evenly spaced, over all threads of a source."""
+    """At most `requests_per_second`, evenly spaced, over all threads of a source.
+
+    `next_slot_s` is a `time.monotonic` reading.
+    """
 
     requests_per_second: float | None
     budget: Budget
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    next_slot: list[float] = field(default_factory=lambda: [0.0])
+    next_slot_s: float = 0.0
 
     def wait_for_slot(self) -> None:
         if self.requests_per_second is None:
             return
         with self.lock:
-            now = time.monotonic()
-            slot = max(now, self.next_slot[0])
-            self.next_slot[0] = slot + 1.0 / self.requests_per_second
-        if slot > now:
-            self.budget.wait(slot - now)
+            now_s = time.monotonic()
+            slot_s = max(now_s, self.next_slot_s)
+            self.next_slot_s = slot_s + 1.0 / self.requests_per_second
+        if slot_s > now_s:
+            self.budget.wait(slot_s - now_s)
 
 
 @dataclass(slots=True)
@@ -140,8 +143,8 @@ class Answer:
 class Transient(Exception):
     """A failed attempt that may heal; decoders raise it for an envelope that says so.
 
-    `wait_s` is what the server asked for. `may_be_size`: less to answer may be answered.
-    `is_for_all`: whatever had been asked for, it would have failed.
+    `wait_s` is what the server asked for. `may_be_size`: a smaller request might succeed.
+    `is_for_all`: any other request would have failed, too.
     """
 
     def __init__(

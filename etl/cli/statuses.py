@@ -9,7 +9,7 @@ import click
 from etl.cli.render import paint, print_table
 from etl.errors import LagExceeded
 from etl.status import LastRun, StreamStatus
-from etl.wording import format_count, format_duration, format_time
+from etl.wording import count_things, format_count, format_duration, format_time
 
 COLUMNS = (
     "source",
@@ -57,14 +57,10 @@ def print_drift(drift: Sequence[tuple[str, int, int]]) -> None:
     if not drift:
         return
     seen = [
-        f"{source} {count_noun(fields, 'field')} and {count_noun(values, 'value')}"
+        f"{source} {count_things(fields, 'field')} and {count_things(values, 'value')}"
         for source, fields, values in drift
     ]
     click.echo(f'undocumented: {"; ".join(seen)}; see: etl query "FROM etl.drift"')
-
-
-def count_noun(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def make_row(status: StreamStatus, now: datetime, max_lag: timedelta | None) -> tuple[Any, ...]:

@@ -8,8 +8,7 @@ Each is a package whose `__init__` names what `Source` asks for:
     pages     the lists, one page of them, one record by its id
 """
 
-from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from etl.http import Client
 from etl.records import Flat, Gap, Page, SourceConfig, Stream, Table
@@ -19,14 +18,17 @@ from etl.sources import airflow, b3os, foundry, riza
 class Source(Protocol):
     """What a module in sources/ defines."""
 
-    BASE_URL: str | None
-    """Where the API lives, if it has one address for everybody."""
+    @property
+    def BASE_URL(self) -> str | None:
+        """Where the API lives, if it has one address for everybody."""
 
-    TABLES: tuple[Table, ...]
-    """Every table that holds one row per record."""
+    @property
+    def TABLES(self) -> tuple[Table, ...]:
+        """Every table that holds one row per record."""
 
-    Options: Any
-    """A msgspec struct of the configuration keys that only this kind has."""
+    @property
+    def Options(self) -> Any:
+        """A msgspec struct of the configuration keys that only this kind has."""
 
     def list_streams(self, config: SourceConfig) -> tuple[Stream, ...]:
         """The lists of this source that have a position of their own."""
@@ -48,14 +50,12 @@ class Source(Protocol):
         """The rows of one record. Pure: no clock, no network, no state."""
 
 
-_MODULES: dict[str, ModuleType] = {
+SOURCES: dict[str, Source] = {
     "airflow": airflow,
     "b3os": b3os,
     "foundry": foundry,
     "riza": riza,
 }
-
-SOURCES: dict[str, Source] = {kind: cast(Source, module) for kind, module in _MODULES.items()}
 
 
 def list_tables() -> tuple[Table, ...]:

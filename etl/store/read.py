@@ -9,7 +9,6 @@ import duckdb
 from etl.coverage import Interval, Ledger
 from etl.records import (
     EPOCH,
-    TICK,
     Gap,
     Mark,
     Order,
@@ -22,7 +21,7 @@ from etl.records import (
 
 LOOKBACK_MAX = timedelta(days=60)
 """One record that appears a year late must not make every pass read the year again."""
-ANCHORS_MAX = 12
+ANCHORS_MAX = 13
 OPEN_BY_ID_MAX = 50
 WHOLE_MAX = 100_000
 WHOLE_BESIDE_MAX = 1_000
@@ -217,7 +216,6 @@ def read_anchors(
     if table.time is None:
         return ()
     side, direction = (">=", "ASC") if order == "descending" else ("<", "DESC")
-    edge_us = (edge - EPOCH) // TICK
     rows = connection.execute(
         f"""
         SELECT id, time_us FROM (
@@ -227,14 +225,15 @@ def read_anchors(
                 row_number() OVER (ORDER BY "{table.time}" {direction}) AS distance
             FROM (
                 FROM {table.name}
-                WHERE source = ? AND stream = ? AND "{table.time}" {side} make_timestamptz(?)
+                WHERE source = ? AND stream = ?
+                    AND "{table.time}" {side} make_timestamptz({to_epoch_us(edge)})
                 ORDER BY "{table.time}" {direction}
-                LIMIT {2**ANCHORS_MAX}
+                LIMIT {2 ** (ANCHORS_MAX - 1)}
             )
         )
-        WHERE distance IN ({", ".join(str(2**n) for n in range(ANCHORS_MAX + 1))})
+        WHERE distance IN ({", ".join(str(2**n) for n in range(ANCHORS_MAX))})
         ORDER BY distance
         """,
-        [source, stream, edge_us],
+        [source, stream],
     ).fetchall()
-    return tuple(Mark(id, EPOCH + time_us * TICK) for id, time_us in rows)
+    return tuple(Mark(id, from_epoch_us(time_us)) for id, time_us in rows)
