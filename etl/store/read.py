@@ -85,10 +85,10 @@ def read_streams(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str
 
 
 def read_last_walked(connection: duckdb.DuckDBPyConnection) -> dict[str, datetime]:
-    """When the last run began that had pages of a source, by source."""
+    """When the last run began that asked a source for anything, by source."""
     rows = connection.execute(
         "SELECT source, epoch_us(max(started_at)) FROM etl.runs "
-        "WHERE mode IN ('sync', 'full') AND pages > 0 GROUP BY source"
+        "WHERE mode IN ('sync', 'full') AND (pages > 0 OR requests > 0) GROUP BY source"
     ).fetchall()
     return {source: from_epoch_us(begun_us) for source, begun_us in rows}
 

@@ -20,7 +20,7 @@ from etl.coverage import (
     start_walk,
 )
 from etl.errors import CredentialsError, GapTooLarge, PositionLost, SourceError
-from etl.http import GIVEN_UP, Client
+from etl.http import GIVEN_UP, PATIENCE_MAX, Client
 from etl.records import EPOCH, Gap, Mark, Page, SourceConfig, Stream
 from etl.sources import Source
 
@@ -115,27 +115,41 @@ def walk_stream(
 def _walk_gaps(
     walker: Walker, stream: Stream, gaps: tuple[Gap, ...], open_ids: tuple[str, ...]
 ) -> Iterator[Step]:
-    failure = None
+    failures: list[SourceError] = []
     for number, gap in enumerate(gaps):
-        for step in walk_gap(walker, stream, gap, gaps[0].until):
-            yield step
+        is_unordered = False
+        try:
+            for step in walk_gap(walker, stream, gap, gaps[0].until):
+                is_unordered = step.progress.gap.order == "unordered"
+                yield step
+        except SourceError as error:
+            # The other gaps have places of their own to begin at.
+            if error.reach != "request" or _may_be_down(walker):
+                raise
+            failures.append(error)
         if number == 0:
-            failure = yield from refresh(walker, stream, open_ids)
-        if step.progress.gap.order == "unordered" and not stream.is_windowed:
+            failures += yield from refresh(walker, stream, open_ids)
+        if is_unordered and not stream.is_windowed:
+            # It was read as a whole, and with it every gap.
             break
-    if failure is not None:
-        raise failure
+    if failures:
+        raise failures[0]
+
+
+def _may_be_down(walker: Walker) -> bool:
+    """Whether so much was given up in a row that it cannot be for one record that was asked for."""
+    return walker.client.learned.get(GIVEN_UP, 0) >= PATIENCE_MAX
 
 
 def refresh(
     walker: Walker, stream: Stream, ids: tuple[str, ...]
-) -> Generator[Step, None, GapTooLarge | None]:
+) -> Generator[Step, None, list[SourceError]]:
     """Read single records again; they make nothing known of the list.
 
-    Returns the failure of one that the server cannot show: it must not stop the others. Raises
-    SourceError for two in a row, when the server may be down.
+    Returns the failures of those that the server cannot show: they must not stop the others. Raises
+    SourceError when the server may be down.
     """
-    failure = None
+    failures: list[SourceError] = []
     for record_id in ids:
         if walker.budget.is_over():
             raise BudgetEnded("the time budget is used up")
@@ -145,12 +159,12 @@ def refresh(
         except PositionLost:
             yield Step(stream, Page([], [], None), nothing, gone=record_id)
         except GapTooLarge as error:
-            if walker.client.learned.get(GIVEN_UP, 0) > 1:
+            if _may_be_down(walker):
                 raise
-            failure = error
+            failures.append(error)
         else:
             yield Step(stream, page, nothing)
-    return failure
+    return failures
 
 
 def walk_gap(
@@ -269,7 +283,7 @@ def _walk_smaller(
     """Walk a gap that is too large for the server as two, the newer one first, in half the pages.
 
     A list that cannot be filtered by time is read on in smaller pages only. Raises `error` where
-    nothing can be made smaller, or that would not help.
+    nothing can be made smaller, or that would not help; a half that fails does not stop the other.
     """
     halves = halve(gap) if _is_splittable(stream, gap) else None
     page_size = walker.config.page_size
@@ -278,8 +292,16 @@ def _walk_smaller(
         raise error
     if not error.is_certain:
         _check_alive(walker, stream, gap, error)
+    failures = []
     for part in halves or (gap,):
-        yield from walk_gap(smaller, stream, part, newest)
+        try:
+            yield from walk_gap(smaller, stream, part, newest)
+        except GapTooLarge as failure:
+            if _may_be_down(walker):
+                raise
+            failures.append(failure)
+    if failures:
+        raise failures[0]
 
 
 def _limit_page(walker: Walker, page_size: int) -> Walker:

@@ -214,7 +214,9 @@ def mark_interrupted(store: ModelStore, now: datetime) -> None:
 def read_last_walked(store: ModelStore) -> dict[str, datetime]:
     """The model of whose turn it is."""
     return {
-        source: max([run.started_at for run in state.runs.values() if run.pages], default=EPOCH)
+        source: max(
+            [r.started_at for r in state.runs.values() if r.pages or r.requests], default=EPOCH
+        )
         for source, state in store.states.items()
     }
 

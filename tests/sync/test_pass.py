@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 
 from etl.coverage import Interval
@@ -161,6 +162,24 @@ def test_a_gap_in_the_middle_is_walked_from_its_upper_end(bench: Bench, account:
 
     assert account.asked == ["head", "after e7"], "three rows, the last one below the gap"
     assert bench.ledger() == (Interval(EPOCH, hour(10)),)
+
+
+def test_a_gap_that_cannot_be_walked_keeps_no_older_one_from_being_walked(
+    bench: Bench, account: Account
+) -> None:
+    bench.sync_well()
+    bench.store.execute("DELETE FROM riza.executions WHERE id IN ('e3', 'e7')")
+    bench.write_ledger(
+        Interval(EPOCH, hour(2.5)), Interval(hour(3.5), hour(6.5)), Interval(hour(7.5), hour(10))
+    )
+    down = httpx.Response(500, json={"message": "this page cannot be shown"})
+    account.before = lambda asked: down if asked == "after e8" else None
+
+    [result] = bench.sync()
+
+    assert "this page cannot be shown" in str(result.errors[0])
+    assert "e3" in bench.list_ids()
+    assert bench.ledger() == (Interval(EPOCH, hour(6.5)), Interval(hour(7.5), hour(10)))
 
 
 def test_a_row_that_was_missing_in_a_gap_is_found(bench: Bench, account: Account) -> None:

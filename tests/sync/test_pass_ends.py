@@ -105,6 +105,24 @@ def test_where_the_time_is_short_each_source_has_its_turn(bench: Bench) -> None:
     assert turns == [["first"], ["second"], ["third"], ["first"]]
 
 
+def test_a_source_that_takes_its_time_and_brings_nothing_does_not_go_first_again(
+    bench: Bench, account: Account
+) -> None:
+    """Else one that hangs would take the time of all others, run after run."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "hanging":
+            raise BudgetEnded("the time is over")
+        return account.answer(request)
+
+    bench.transport = httpx.MockTransport(answer)
+    bench.configs = [make_config("hanging"), make_config("prod")]
+    bench.sync(max_pages=1)
+    bench.now += timedelta(hours=1)
+
+    assert [result.source for result in bench.sync(max_pages=1)] == ["prod", "hanging"]
+
+
 def test_where_there_is_time_for_all_the_sources_keep_their_order(bench: Bench) -> None:
     bench.configs = [make_config("b"), make_config("a")]
     for _ in range(3):

@@ -148,6 +148,21 @@ def test_a_range_that_cannot_be_made_smaller_is_an_error(bench: Bench, lab: Lab)
     assert bench.ledger(stream="all")[-1].until == hour(32), "the newer half is kept"
 
 
+def test_one_record_that_the_server_cannot_show_hides_no_other(bench: Bench, lab: Lab) -> None:
+    def fail_page(page: Sequence[Any]) -> None:
+        if ("r20", hour(20)) in page:
+            raise GapTooLarge("HTTP 500; gave up", is_certain=False)
+
+    lab.fail_page = fail_page
+    [result] = bench.sync()
+
+    assert [str(error) for error in result.errors] == ["HTTP 500; gave up"]
+    assert list_ids(bench) == {f"r{n}" for n in range(32)} - {"r20"}
+    older, newer = bench.ledger(stream="all")
+    assert (older.since, newer.until) == (hour(0), hour(32))
+    assert older.until <= hour(20) < newer.since <= hour(20) + timedelta(seconds=2)
+
+
 def test_a_server_that_is_down_is_not_asked_for_ever_shorter_ranges(bench: Bench, lab: Lab) -> None:
     def fail(stream: Stream, gap: Gap) -> None:
         raise GapTooLarge("HTTP 503; gave up", is_certain=False)
