@@ -62,7 +62,7 @@ class PendingRows:
     Each that comes is an entry, by its number; `last` is that of a record's last version, by
     natural key. `streams`, `hashes`, `times` (the key time, None where there is none) and
     `key_numbers` (where the table has them) are by entry. `drift` is what the API does not
-    document of an entry, where there is any.
+    document of an entry, where there is any; `partial` are those that came without their details.
     """
 
     table: Table
@@ -72,6 +72,7 @@ class PendingRows:
     times: list[datetime | None] = field(default_factory=list)
     key_numbers: list[int] = field(default_factory=list)
     drift: dict[int, list[tuple[str, str | None]]] = field(default_factory=dict)
+    partial: set[int] = field(default_factory=set)
     parents: Pile = field(init=False)
     children: tuple[Pile, ...] = field(init=False)
 
@@ -90,7 +91,7 @@ class PendingRows:
         entries = range(len(self.hashes), len(self.hashes) + len(rows))
         keys = [*zip(*[[row[n] for row in rows] for n in find_key_places(self.table)], strict=True)]
         hashes = [hash_content(flat, extras.get(index)) for index, flat in enumerate(flats)]
-        self.last.update(zip(keys, entries, strict=True))
+        self._replace_last(dict(zip(keys, entries, strict=True)), self._find_partial(rows, entries))
         self.streams += [stream] * len(rows)
         self.hashes += hashes
         self.times += self._read_times(rows)
@@ -106,6 +107,20 @@ class PendingRows:
         self._add_children(entries, keys, flats)
         for pile in (self.parents, *self.children):
             pack_many(pile)
+
+    def _find_partial(self, rows: Sequence[Row], entries: Sequence[int]) -> set[int]:
+        if self.table.whole is None:
+            return set()
+        place = [column.name for column in self.table.columns].index(self.table.whole)
+        return {entry for entry, row in zip(entries, rows, strict=True) if row[place] is None}
+
+    def _replace_last(self, entries: dict[Key, int], partial: set[int]) -> None:
+        """The newer version takes the place of the older one, if it does not know less."""
+        for key in [key for key, entry in entries.items() if entry in partial] if partial else ():
+            if key in self.last and self.last[key] not in self.partial:
+                del entries[key]
+        self.partial |= partial
+        self.last.update(entries)
 
     def _read_times(self, rows: Sequence[Row]) -> list[datetime | None]:
         place = find_time_place(self.table)

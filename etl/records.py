@@ -48,9 +48,9 @@ class Table:
     versions within the batch's time range only. Of any other table, `numbered_by` names the text
     column of the key by whose number they are looked for, see etl.pending. `open_when` is an SQL
     predicate for rows that will still change. `ousted_when` relates a `stored` row to an `incoming`
-    one that took its place under another key. `whole_when` is an SQL predicate for rows that lack
-    nothing, where a list may leave parts of its records out. Rows of `children` belong to one
-    parent row and are replaced with it.
+    one that took its place under another key. `whole` names a column that is empty where a list
+    left the details of a record out: such a record never takes the place of one that has them. Rows
+    of `children` belong to one parent row and are replaced with it.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Table:
     numbered_by: str | None = None
     open_when: str | None = None
     ousted_when: str | None = None
-    whole_when: str | None = None
+    whole: str | None = None
     children: tuple["Table", ...] = ()
 
 

@@ -12,6 +12,7 @@ import etl.pending
 from etl.pending import PendingRows, hash_content, number_key, take_children, take_parents
 from etl.records import Column, Flat, Table
 from etl.sources import list_tables
+from etl.sources.riza.tables import EXECUTIONS
 from etl.tables import list_child_columns
 from tests.store.things import JOBS, NOON, NOTES, PARTS, THINGS, make_job, make_thing, minute
 
@@ -87,6 +88,18 @@ def test_the_last_version_of_each_record_is_taken_with_its_own_children(
         for key, (flat, stream, extra) in last.items()
         if key in {by_entry[entry] for entry in wanted}
     ]
+
+
+def test_a_version_without_details_does_not_take_the_place_of_one_that_has_them() -> None:
+    pending = PendingRows(EXECUTIONS)
+    for id, type in (("a", "tool"), ("a", None), ("b", None), ("b", "script")):
+        values = {"id": id, "started_at": NOON, "type": type}
+        row = tuple(values.get(column.name) for column in EXECUTIONS.columns)
+        pending.add("executions", Flat(row), None)
+
+    taken = take_parents(pending, dict.fromkeys(pending.last.values(), NOON)).to_pylist()
+
+    assert [(row["id"], row["type"]) for row in taken] == [("a", "tool"), ("b", "script")]
 
 
 def test_child_rows_name_their_parent_and_their_place() -> None:

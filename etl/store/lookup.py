@@ -23,17 +23,18 @@ a quarter of the time that its hash table takes."""
 FEW_BATCHES = 4
 """Up to so many times the rows of a batch, keys are compared without a look at numbers first."""
 
-Found = tuple[int, int, int, int, int]
+Found = tuple[int, int, int, int, int, bool]
 """Of a stored version: the record's place in the batch, and what `Stored` has, in its order."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """The version of a record that is in the store, and in which row."""
+    """The version of a record that is in the store, in which row, and whether with its details."""
 
     content_hash: int
     first_synced_at: datetime
     synced_at: datetime
     rowid: int
+    is_whole: bool = False
 
 
 def read_stored(
@@ -46,8 +47,8 @@ def read_stored(
     # Whole batches were seen at one time.
     times = {us: from_epoch_us(us) for us in {us for row in found for us in row[2:4]}}
     return {
-        keys[nth]: Stored(content_hash, times[first_us], times[synced_us], rowid)
-        for nth, content_hash, first_us, synced_us, rowid in found
+        keys[nth]: Stored(content_hash, times[first_us], times[synced_us], rowid, is_whole)
+        for nth, content_hash, first_us, synced_us, rowid, is_whole in found
     }
 
 
@@ -126,16 +127,19 @@ def _compare_keys(
 ) -> list[Found]:
     """The rows within a bound that are versions of the batch's records."""
     key = ", ".join(f'"{name}"' for name in pending.table.key)
+    is_whole = "false" if pending.table.whole is None else f'"{pending.table.whole}" IS NOT NULL'
     # Joined in one step, or filtered by source first, the whole table would be read for a rowid.
     step = "MATERIALIZED" if pending.table.numbered_by else "NOT MATERIALIZED"
     offer_once(connection, "wanted", build_wanted(pending.table, list(pending.last)))
     found: list[Found] = connection.execute(
         f"""
         WITH stored AS {step} (
-            SELECT rowid AS stored_row, source, content_hash, first_synced_at, synced_at, {key}
+            SELECT rowid AS stored_row, source, content_hash, first_synced_at, synced_at, {key},
+                {is_whole} AS is_whole
             FROM {pending.table.name} WHERE {bound}
         )
-        SELECT nth, content_hash, epoch_us(first_synced_at), epoch_us(synced_at), stored_row
+        SELECT nth, content_hash, epoch_us(first_synced_at), epoch_us(synced_at), stored_row,
+            is_whole
         FROM stored JOIN wanted USING ({key}) WHERE source = ?
         """,
         [source],

@@ -162,13 +162,13 @@ def read_whole_ids(
 ) -> frozenset[str]:
     """The rows in a gap and next to it that lack nothing, of a list that may leave parts out."""
     table = stream.table
-    if table.whole_when is None or table.time is None:
+    if table.whole is None or table.time is None:
         return frozenset()
     time = f'"{table.time}"'
     since, until = (f"make_timestamptz({to_epoch_us(edge)})" for edge in (gap.since, gap.until))
     whole = f"""
         SELECT "{table.key[-1]}" FROM {table.name}
-        WHERE source = $source AND stream = $stream AND ({table.whole_when})
+        WHERE source = $source AND stream = $stream AND "{table.whole}" IS NOT NULL
     """
     rows = connection.execute(
         f"""

@@ -76,13 +76,14 @@ def find_unchanged(
 ) -> set[Key]:
     """The records that need not be written.
 
-    Those that the store has as they are, and those that it has not because they were pruned, or
-    would have been.
+    Those that the store has as they are, or with details that did not come this time; and those
+    that it has not because they were pruned, or would have been.
     """
     unchanged = set()
     for key, entry in pending.last.items():
         if (old := stored.get(key)) is not None:
-            if old.content_hash == pending.hashes[entry]:
+            is_less = old.is_whole and entry in pending.partial
+            if is_less or old.content_hash == pending.hashes[entry]:
                 unchanged.add(key)
         elif pruned and _is_pruned(pending, entry, pruned):
             unchanged.add(key)

@@ -31,7 +31,6 @@ from tests.simulation.watched import Held, Snapshot, Watched
 
 OPEN = {"b3os.executions": OPEN_STATUSES, "b3os.runs": OPEN_RUN_STATUSES}
 """Which statuses of a table are open, where a plan asks for that."""
-WHOLE = {"riza.executions": "type"}
 """Which column of a table is set where a row lacks nothing."""
 TASKS = TASK_INSTANCES.name
 TASK_STATE = [column.name for column in TASK_INSTANCES.columns].index("state")
@@ -177,7 +176,13 @@ def _upsert(
     if not pending.last:
         return {}
     stored = {
-        key: Stored(rows[key].content_hash, rows[key].first_synced_at, now, 0)
+        key: Stored(
+            rows[key].content_hash,
+            rows[key].first_synced_at,
+            now,
+            0,
+            _is_whole(pending.table, rows[key]),
+        )
         for key in pending.last
         if key in rows
     }
@@ -198,6 +203,10 @@ def _upsert(
         if pending.table.name == TASKS:
             _oust(rows, key)
     return fates
+
+
+def _is_whole(table: Table, kept: Kept) -> bool:
+    return table.whole is not None and kept.row[_place(table, table.whole)] is not None
 
 
 def _oust(rows: dict[Key, Kept], key: Key) -> None:
@@ -287,9 +296,9 @@ def count_before(
 def read_whole_ids(store: ModelStore, source: str, stream: Stream, gap: Gap) -> frozenset[str]:
     """All of them: so few lie in any gap or next to it."""
     table = stream.table
-    if table.whole_when is None or table.time is None:
+    if table.whole is None or table.time is None:
         return frozenset()
-    name, told = (_place(table, column) for column in (table.key[-1], WHOLE[table.name]))
+    name, told = (_place(table, column) for column in (table.key[-1], table.whole))
     rows = _list_rows(store, source, stream.name, table)
     return frozenset(kept.row[name] for kept in rows if kept.row[told] is not None)
 

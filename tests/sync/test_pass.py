@@ -182,6 +182,25 @@ def test_a_gap_that_cannot_be_walked_keeps_no_older_one_from_being_walked(
     assert bench.ledger() == (Interval(EPOCH, hour(6.5)), Interval(hour(7.5), hour(10)))
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_details_that_are_stored_are_not_written_over_with_none(
+    bench: Bench, account: Account, is_reversed: bool
+) -> None:
+    """The list has none, and for an hour nothing is to be had by its id: all is read again."""
+    account.whole = {record["id"]: record for record in account.records}
+    account.records = [
+        {name: value for name, value in record.items() if name != "details"}
+        for record in account.records
+    ]
+    bench.sync_well()
+    account.whole = {}
+    if is_reversed:
+        account.records.reverse()
+    bench.sync_well(is_full=not is_reversed)
+
+    assert bench.read("SELECT count(*), count(type) FROM riza.executions") == [(9, 9)]
+
+
 def test_a_row_that_was_missing_in_a_gap_is_found(bench: Bench, account: Account) -> None:
     bench.sync_well()
     bench.store.execute("DELETE FROM riza.executions WHERE id IN ('e5', 'e6')")

@@ -87,7 +87,7 @@ EXECUTIONS = Table(
     key=("id",),
     time="started_at",
     is_time_fixed=True,
-    whole_when="type IS NOT NULL",
+    whole="type",
     children=(ENV, HTTP_ALLOW, FILES),
 )
 TABLES = (EXECUTIONS,)
