@@ -180,6 +180,7 @@ def walk_gap(
         _check_budget(walker, trail)
         try:
             page = _fetch(walker, stream, trail)
+            _check_range(walker, stream, trail.progress.gap, page)
             following = _advance(stream, trail, page)
         except PositionLost:
             if trail.losses == LOSSES_MAX:
@@ -196,7 +197,7 @@ def walk_gap(
             whole = Gap(since, max(gap.until, newest or gap.until), order="unordered")
             trail = Trail(start_walk(whole))
             continue
-        _check_advance(stream, trail, page)
+        _check_advance(walker, stream, trail, page)
         yield Step(stream, page, following)
         _leave_behind(trail, page, following)
 
@@ -267,6 +268,21 @@ def _fetch(walker: Walker, stream: Stream, trail: Trail) -> Page:
     return page
 
 
+def _check_range(walker: Walker, stream: Stream, gap: Gap, page: Page) -> None:
+    """Raise PositionLost for a page of a window with records of other times only.
+
+    A server, or a cache before it, answered another question. To believe that this window holds
+    nothing else would lose its records for ever.
+    """
+    times = [mark.time for mark in page.marks if mark.time is not None]
+    is_beside = any(time < gap.since or time > gap.until for time in times)
+    if stream.is_windowed and is_beside and not any(gap.since <= t < gap.until for t in times):
+        raise PositionLost(
+            f"{walker.config.name}/{stream.name}: asked for {gap.since:%Y-%m-%d %H:%M} to "
+            f"{gap.until:%Y-%m-%d %H:%M}, the answer holds other times only"
+        )
+
+
 def _max_window_rows(walker: Walker) -> int:
     left = walker.pages.left
     page_size = walker.config.page_size
@@ -328,13 +344,12 @@ def _check_budget(walker: Walker, trail: Trail) -> None:
         )
 
 
-def _check_advance(stream: Stream, trail: Trail, page: Page) -> None:
-    """Raise SourceError for a list that would be walked for ever."""
-    if page.next is None:
-        return
+def _check_advance(walker: Walker, stream: Stream, trail: Trail, page: Page) -> None:
+    """Raise SourceError for a page that comes twice: the list would never end, or end too early."""
     is_same = trail.previous is not None and page.marks and page.marks == trail.previous.marks
-    if is_same or page.next == trail.position or page.next in trail.seen:
+    is_back = page.next is not None and (page.next == trail.position or page.next in trail.seen)
+    if is_same or is_back:
         raise SourceError(
-            f"{stream.name}: the list does not advance: after {trail.position} comes {page.next} "
-            "again; what came before is kept"
+            f"{walker.config.name}/{stream.name}: the list does not advance: a page came again; "
+            "what came before is kept, the next run goes on behind it"
         )

@@ -11,7 +11,7 @@ import pytest
 from etl.budget import Budget
 from etl.coverage import Interval
 from etl.errors import CredentialsError, GapTooLarge, SourceError
-from etl.records import TICK, Gap, SourceConfig, Stream
+from etl.records import TICK, Gap, Page, SourceConfig, Stream
 from etl.sources import SOURCES
 from etl.sync.pump import run_inline, run_threads
 from tests.sync.lab import Lab, make_stream
@@ -161,6 +161,30 @@ def test_one_record_that_the_server_cannot_show_hides_no_other(bench: Bench, lab
     older, newer = bench.ledger(stream="all")
     assert (older.since, newer.until) == (hour(0), hour(32))
     assert older.until <= hour(20) < newer.since <= hour(20) + timedelta(seconds=2)
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_the_page_of_another_window_is_not_taken_for_what_was_asked_for(
+    bench: Bench, lab: Lab, times: int
+) -> None:
+    """A cache answers with the page before: it is asked again, and no window counts as read."""
+    lab.streams = (make_stream(window=timedelta(hours=4)),)
+    answered: list[Page] = []
+    fetch_page = lab.fetch_page
+
+    def fetch_stale(*words: Any) -> Page:
+        answered.append(fetch_page(*words))
+        return answered[1] if 2 <= len(answered) < 2 + times else answered[-1]
+
+    vars(lab)["fetch_page"] = fetch_stale
+    [result] = bench.sync()
+
+    if times == 1:
+        assert result.errors == []
+        assert list_ids(bench) == {f"r{n}" for n in range(32)}
+    else:
+        assert "the answer holds other times only" in str(result.errors[0])
+        assert bench.ledger(stream="all") == (Interval(hour(24), hour(32)),)
 
 
 def test_a_server_that_is_down_is_not_asked_for_ever_shorter_ranges(bench: Bench, lab: Lab) -> None:
