@@ -64,7 +64,7 @@ def describe_error_body(content: bytes, token: str = "") -> str:
     """What an error body says, in one short line; empty when it says nothing readable.
 
     Only the fields that describe an error are shown, never the whole body: it may echo a request.
-    Nor is the token, or what looks like a secret: some APIs quote what they refuse.
+    Nor is the token in any encoding, or what looks like a secret: some APIs quote what they refuse.
     """
     try:
         body = json.loads(content)
@@ -77,9 +77,8 @@ def describe_error_body(content: bytes, token: str = "") -> str:
     names = ("errorName", "errorInstanceId", "message", "detail", "title", "error", "requestId")
     parts = [str(body[name]) for name in names if isinstance(body.get(name), (str, int))]
     line = re.sub(r"\s+", " ", ", ".join(parts))
-    if len(token) >= TOKEN_MIN_CHARS:
-        line = line.replace(token, "(token)")
-    return mask_line(line)[:MESSAGE_MAX_CHARS]
+    secrets = (token,) if len(token) >= TOKEN_MIN_CHARS else ()
+    return mask_line(line, secrets)[:MESSAGE_MAX_CHARS]
 
 
 _ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")

@@ -54,13 +54,13 @@ class Sought(msgspec.Struct, frozen=True, gc=False):
 
 
 class Needle(NamedTuple):
-    """One form of a secret, and what takes its place.
+    """One form of a secret, and what takes its place: its fingerprint, or stars.
 
     `before` and `behind`: how many letters at its ends hold some bits of it, too (base64).
     """
 
     text: str
-    fingerprint: str
+    replacement: str
     before: int = 0
     behind: int = 0
 
@@ -107,15 +107,19 @@ def list_needles(key: bytes, secrets: tuple[str, ...]) -> Needles:
     is_simple = True
     for secret in reversed(secrets):
         for part in list_parts(secret):
-            fingerprint = make_fingerprint(key, part)
-            for form in list_forms(part):
-                forms[form] = Needle(form, fingerprint)
-            for core, before, behind in list_base64_cores(part):
-                forms[core] = Needle(core, fingerprint, before, behind)
+            for needle in make_needles(part, make_fingerprint(key, part)):
+                forms[needle.text] = needle
             is_simple = is_simple and not (_across_structure(part) or _number_characters(part))
     sought = tuple([seek_secret(secret) for secret in secrets])
     is_escaped = any([each.is_escaped for each in sought])
     return Needles(sought, tuple(forms.values()), is_escaped, is_simple)
+
+
+def make_needles(secret: str, replacement: str) -> list[Needle]:
+    """The forms of one secret, with the same in place of each."""
+    forms = [Needle(form, replacement) for form in list_forms(secret)]
+    cores = list_base64_cores(secret)
+    return forms + [Needle(core, replacement, before, behind) for core, before, behind in cores]
 
 
 def seek_secret(secret: str) -> Sought:
@@ -246,7 +250,12 @@ def has_echo(secrets: Iterable[Sought], text: str) -> bool:
 
 
 def mask_echoes(needles: Needles, text: str) -> tuple[str, int]:
-    """The text with each form of the secrets replaced, and how many were.
+    """The text with each form of the secrets replaced, and how many were."""
+    return replace_needles(needles.forms, text)
+
+
+def replace_needles(needles: Iterable[Needle], text: str) -> tuple[str, int]:
+    """The same for forms of any secrets.
 
     Matches that overlap are covered together, so that no rest of a secret is left between them.
     """
@@ -256,21 +265,21 @@ def mask_echoes(needles: Needles, text: str) -> tuple[str, int]:
     pieces: list[str] = []
     count = 0
     place = 0
-    for start, end, fingerprint in spans:
+    for start, end, replacement in spans:
         if start >= place:
-            pieces += (text[place:start], fingerprint)
+            pieces += (text[place:start], replacement)
             count += 1
         place = max(place, end)
     return "".join((*pieces, text[place:])), count
 
 
-def _find_spans(needles: Needles, text: str) -> Iterable[tuple[int, int, str]]:
-    for needle in needles.forms:
+def _find_spans(needles: Iterable[Needle], text: str) -> Iterable[tuple[int, int, str]]:
+    for needle in needles:
         start = text.find(needle.text)
         while start >= 0:
             end = start + len(needle.text)
             begin, stop = _widen(needle, text, start, end)
-            yield begin, stop, needle.fingerprint
+            yield begin, stop, needle.replacement
             start = text.find(needle.text, end)
 
 

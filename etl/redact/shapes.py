@@ -9,7 +9,13 @@ times as long.
 import re
 from collections.abc import Callable, Iterable
 
-from etl.redact.echoes import list_forms
+from etl.redact.echoes import (
+    ECHO_LEAST_CHARS,
+    Needle,
+    list_forms,
+    make_needles,
+    replace_needles,
+)
 from etl.redact.fingerprint import is_fingerprint
 from etl.redact.names import Secrecy, classify_name
 
@@ -131,14 +137,22 @@ def mask_line(text: str, secrets: Iterable[str] = ()) -> str:
 
     Ids of requests and errors stay: they are what a report to the vendor needs.
     """
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= MASKED_LEAST_CHARS:
-            for form in list_forms(secret):
-                text = text.replace(form, MASK)
+    text = _mask_given(text, secrets)
     text = replace_connection_passwords(text, lambda secret: MASK)
     text = _SCHEME.sub(_mask_credentials, text)
     text = replace_tokens(text, lambda secret: MASK)
     return _mask_assignments(text)
+
+
+def _mask_given(text: str, secrets: Iterable[str]) -> str:
+    """The text without the given secrets, in any of the usual encodings."""
+    needles: list[Needle] = []
+    for secret in secrets:
+        if len(secret) >= ECHO_LEAST_CHARS:
+            needles += make_needles(secret, MASK)
+        elif len(secret) >= MASKED_LEAST_CHARS:
+            needles += [Needle(form, MASK) for form in list_forms(secret)]
+    return replace_needles(needles, text)[0]
 
 
 def _mask_credentials(match: "re.Match[str]") -> str:

@@ -1,6 +1,7 @@
 """APIs that serve records with secrets in them: raw, and as programs write and print them."""
 
 import base64
+import html
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -321,21 +322,27 @@ def answer_foundry(request: httpx.Request) -> httpx.Response:
     return foundry_server.FoundryServer([record]).answer(request)
 
 
+CODED_TOKEN = base64.b64encode(f"me:{TOKEN}".encode()).decode()
+
+
 def refuse(request: httpx.Request) -> httpx.Response:
-    message = f"api_key={S['refused, assignment']} is not known; got Bearer {TOKEN}"
+    quoted = f"{TOKEN}, {quote(TOKEN, safe='')}, {html.escape(TOKEN)} or {CODED_TOKEN}"
+    message = f"api_key={S['refused, assignment']} is not known; got {quoted}"
     return httpx.Response(
         401, json={"message": message, "detail": f"Bearer {S['refused, bearer']}"}
     )
 
 
 def fail(request: httpx.Request) -> httpx.Response:
-    message = f"cannot reach redis://:{S['failing, connection']}@cache for token {TOKEN}"
-    body = {"message": message, "request": {"env": S["failing, not shown"]}}
+    message = f"cannot reach redis://:{S['failing, connection']}@cache for {json.dumps(TOKEN)}"
+    detail = f"not {quote(TOKEN, safe='')}"
+    body = {"message": message, "detail": detail, "request": {"env": S["failing, not shown"]}}
     return httpx.Response(500, json=body)
 
 
 def move(request: httpx.Request) -> httpx.Response:
     location = f"https://u:{S['moved, user']}@login.test/?token={S['moved, query']}&page={TOKEN}"
+    location += f"&of={quote(TOKEN, safe='')}&to={CODED_TOKEN}"
     return httpx.Response(302, headers={"Location": location})
 
 

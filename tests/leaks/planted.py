@@ -85,8 +85,8 @@ SAID = {
 }
 """What the API says in errors; never stored, whatever the policy."""
 
-TOKEN = "api-token-of-the-corpus-Zq7"
-"""With which the program asks."""
+TOKEN = "api-token/of+the&corpus=Zq7"
+"""With which the program asks; encodings write it differently."""
 
 PLANTED = KNOWN_PLACES | NAMED | CONNECTIONS | SHAPES | BROKEN | DROPPED
 """What is stored by `full`."""

@@ -12,6 +12,7 @@ from etl.redact.shapes import (
     replace_tokens,
 )
 from etl.refusals import describe_error_body
+from tests.redact.test_echoes import ENCODINGS
 
 # In pieces, so that nobody's scanner takes the tests for a leak.
 TOKENS = {
@@ -171,6 +172,19 @@ def test_a_line_keeps_what_helps(line: str) -> None:
 
 def test_a_given_secret_is_masked_in_its_usual_encodings() -> None:
     assert mask_line("x a%2Fb%20c-1 y a/b c-1", secrets=("a/b c-1",)) == "x *** y ***"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_token_is_not_shown_when_an_api_quotes_it_in_another_encoding(encoding: str) -> None:
+    token = "riza/abc+dEf9&xY<8>==tok"
+    form = ENCODINGS[encoding](token).strip('"')
+    body = {"detail": f"the key {form} is not known", "requestId": "req_1"}
+
+    said = describe_error_body(json.dumps(body).encode(), token)
+
+    assert form not in said
+    assert "***" in said
+    assert said.endswith("is not known, req_1")
 
 
 def test_the_words_of_an_api_show_no_secret_and_keep_their_ids() -> None:
