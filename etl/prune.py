@@ -254,7 +254,7 @@ def name_time(table: Table) -> str:
 
 def list_payloads(columns: Iterable[Column]) -> list[str]:
     """The columns that hold what was sent in, came out, or is secret; why it failed is kept."""
-    return [column.name for column in columns if column.role not in ("plain", "reason")]
+    return [column.name for column in columns if column.role not in ("plain", "address", "reason")]
 
 
 def has_payload(table: Table) -> str:

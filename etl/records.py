@@ -18,10 +18,10 @@ TICK = timedelta(microseconds=1)
 Order = Literal["descending", "ascending", "unordered"]
 """How a list is sorted by key time; `unordered` also when nothing is known to hold."""
 
-Role = Literal["plain", "secret", "json", "text", "reason", "file"]
-"""What redaction does to a column: nothing; fingerprint it; look into its JSON; mask echoes; the
-same, and keep it also where payloads are not; the same, but only where the contents of files are
-kept at all."""
+Role = Literal["plain", "address", "secret", "json", "text", "reason", "file"]
+"""What redaction does to a column: nothing; fingerprint the password in it; fingerprint it; look
+into its JSON; mask echoes; the same, and keep it also where payloads are not; the same, but only
+where the contents of files are kept at all."""
 
 
 @dataclass(frozen=True, slots=True)

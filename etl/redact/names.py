@@ -74,7 +74,7 @@ _ENVIRONMENT_WORDS = _words(
     "env envs environ environment environments envvar envvars dotenv auth oauth basicauth httpauth "
     "authorization authentication credential credentials creds"
 )
-_LABELS = frozenset({"name", "secret_id", "user_id", "host", "type"})
+_LABELS = frozenset({"name", "secret_id", "host", "type"})
 _key = re.compile(r"""["]([^"\\]*+)(?=\\*"\s*:)""")
 iterate_keys, _find_keys = _key.finditer, _key.findall
 """Each key of JSON text without escapes in it, and what is like one.

@@ -88,11 +88,10 @@ def _redact_names(redactor: Redactor, plan: Plan, works: Sequence[Work]) -> None
     careful.update([i for i, work in enumerate(works) if work.extra and may_name_field(work.extra)])
     for index in careful:
         redact_names_in(redactor, plan, works[index])
-    jsons = [(index, place) for place in plan.jsons for index in range(len(works))]
-    for found in find_named([works[index].row[place] or "" for index, place in jsons]):
-        index, place = jsons[found]
+    for found in find_named([work.row[place] or "" for place in plan.jsons for work in works]):
+        column, index = divmod(found, len(works))
         if index not in careful:
-            redact_json_in(redactor, works[index], place)
+            redact_json_in(redactor, works[index], plan.jsons[column])
 
 
 def _list_deep_jsons(plan: Plan, works: Sequence[Work]) -> list[int]:

@@ -17,14 +17,15 @@ class Plan:
     """The places of a table's columns by what they hold.
 
     `texts`, `lists` (of texts) and `jsons` are payload that is kept, `dropped` is payload that is
-    not; `reasons` are those texts that are kept in any case. `pick_payload` takes `texts` and
-    `jsons` out of a row at once.
+    not; `reasons` are those texts that are kept in any case; `addresses` may have a password in
+    them. `pick_payload` takes `texts` and `jsons` out of a row at once.
 
     Of the child tables, `unsafe` have something that must go, `deep` payload that is kept.
     """
 
     table: Table
     secrets: tuple[SecretPlace, ...]
+    addresses: tuple[int, ...]
     texts: tuple[int, ...]
     reasons: tuple[int, ...]
     lists: tuple[int, ...]
@@ -77,6 +78,7 @@ def make_plan(redactor: Redactor, table: Table) -> Plan:
     return Plan(
         table=table,
         secrets=_find_secrets(table),
+        addresses=tuple(i for i, c in columns if c.role == "address"),
         texts=texts,
         reasons=reasons,
         lists=lists,
@@ -84,7 +86,7 @@ def make_plan(redactor: Redactor, table: Table) -> Plan:
         dropped=dropped,
         pick_payload=_make_picker(texts + jsons),
         children=children,
-        unsafe=tuple(i for i, c in enumerate(children) if c.secrets or c.dropped),
+        unsafe=tuple(i for i, c in enumerate(children) if c.secrets or c.addresses or c.dropped),
         deep=tuple(i for i, c in enumerate(children) if c.texts or c.lists or c.jsons),
     )
 

@@ -65,7 +65,7 @@ def list_payload(plan: Plan, row: Row) -> list[str]:
 
 def redact_typed(key: bytes, plan: Plan, work: Work) -> None:
     """Fingerprint the secret columns of all rows and drop the contents of files."""
-    if plan.secrets or plan.dropped:
+    if plan.secrets or plan.addresses or plan.dropped:
         [work.row] = _redact_rows(key, plan, [work.row], work)
     if work.children:
         children = list(work.children)
@@ -78,20 +78,35 @@ def redact_typed(key: bytes, plan: Plan, work: Work) -> None:
 def _redact_rows(key: bytes, plan: Plan, rows: list[Row], work: Work) -> list[Row]:
     for place in plan.dropped:
         rows = [(*row[:place], None, *row[place + 1 :]) for row in rows]
-    if not plan.secrets:
+    if not plan.secrets and not plan.addresses:
         return rows
     safe: list[Row] = []
     for row in rows:
         values: list[Any] | None = None
+        for place in plan.addresses:
+            if (address := row[place]) and "@" in address:
+                values = values or list(row)
+                values[place] = _redact_address(key, work, address)
         for place, label in plan.secrets:
             if secret := row[place]:
                 values = values or list(row)
                 values[place], inner, is_word = examine_secret(key, secret)
-                if not (is_word and label is not None and is_plain_name(row[label])):
+                if not (is_word and label is not None and is_plain_name(row[label] or "")):
                     work.secrets += inner
                 work.count += 1
         safe.append(row if values is None else tuple(values))
     return safe
+
+
+def _redact_address(key: bytes, work: Work, address: str) -> str:
+    return replace_connection_passwords(address, partial(_mark, key, work))
+
+
+def _mark(key: bytes, work: Work, secret: str) -> str:
+    """What takes the place of a secret, which is looked for elsewhere, too."""
+    work.secrets.append(seek_secret(secret))
+    work.count += 1
+    return make_fingerprint(key, secret)
 
 
 def redact_names_in(redactor: Redactor, plan: Plan, work: Work) -> None:
@@ -170,11 +185,7 @@ def _keep(work: Work, edited: Edited) -> str:
 
 def _redact_shapes(redactor: Redactor, work: Work, text: str, kind: Kind) -> str:
     """Passwords of connection strings and, where asked for, tokens of a known shape."""
-
-    def replace(secret: str) -> str:
-        work.secrets.append(seek_secret(secret))
-        work.count += 1
-        return make_fingerprint(redactor.key, secret)
+    replace = partial(_mark, redactor.key, work)
 
     def mask(part: str) -> str:
         safe = replace_connection_passwords(part, replace)

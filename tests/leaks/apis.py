@@ -99,11 +99,14 @@ def list_allowed() -> list[Record]:
     """Every form of authorisation."""
     forms: list[Record] = [
         {"basic": {"user_id": "me", "password": S["auth, basic"]}},
+        {"basic": {"user_id": S["auth, basic, key as the user"], "password": ""}},
         {"bearer": {"token": S["auth, bearer"]}},
         {"header": {"name": "X-Key", "value": S["auth, header"]}},
         {"query": {"key": "key", "value": S["auth, query"]}},
     ]
-    return [{"host": f"{n}.example.com", "auth": form} for n, form in enumerate(forms)]
+    address = f"https://me:{S['connection, host']}@example.com"
+    hosts = [{"host": f"{n}.example.com", "auth": form} for n, form in enumerate(forms)]
+    return [*hosts, {"host": address}]
 
 
 def list_executions() -> list[Record]:
@@ -288,6 +291,7 @@ def make_task() -> Record:
         "state": "success",
         "rendered_fields": fields,
         "trigger": {"kwargs": {"password": S["Airflow, trigger"]}},
+        "triggerer_job": {"password": S["Airflow, triggerer_job"]},
         "executor_config": config,
     }
 

@@ -3,6 +3,7 @@
 # In pieces, so that nobody's scanner takes the tests for a leak.
 KNOWN_PLACES = {
     "auth, basic": "corr3ct-horse/batt?ry",
+    "auth, basic, key as the user": "rk-" + "basic-user-8Hq2",
     "auth, bearer": "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiI0MiJ9" + ".dGhlLXNpZ25hdHVyZQ",
     "auth, header": "9f86d081884c7d659a2feaa0c55ad015",
     "auth, query": "c0ffee00-1234-4678-9abc-def012345678",
@@ -37,6 +38,7 @@ NAMED = {
     "Airflow, conf, deep": "airflow-conf-pw-4711",
     "Airflow, rendered_fields": "wJalrXUtnFEMI/K7MDENG+bPxRfiCY",
     "Airflow, trigger": "trigger-kwargs-pw-3141",
+    "Airflow, triggerer_job": "triggerer-pw-2653",
     "Airflow, executor_config": "k8s-pull-secret-2718",
     "Airflow, unknown": "backend-token-1618",
     "B3OS, requestPayload": "Basic dTpzM2NyM3QtYjNvcw==",
@@ -49,6 +51,7 @@ NAMED = {
 
 CONNECTIONS = {
     "connection, code": "amqp-pw-Xk29",
+    "connection, host": "host-pw-Lm19",
     "connection, env": "pg-pw-Qv83-long",
     "connection, output": "redis-pw-Jn57",
     "connection, Airflow, conf": "mysql-pw-Wd46",

@@ -67,7 +67,7 @@ def test_the_known_places_go_and_their_labels_stay() -> None:
     assert request["http"]["allow"][0] == {
         "host": "h",
         "auth": {
-            "basic": {"user_id": "me", "password": mark("basic-pw-1")},
+            "basic": {"user_id": mark("me"), "password": mark("basic-pw-1")},
             "bearer": {"token": mark("bearer-1")},
             "header": {"name": "X-Key", "value": mark("header-v-1")},
             "query": {"key": mark("q"), "value": mark("query-v-1")},

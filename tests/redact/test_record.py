@@ -15,7 +15,7 @@ from etl.redact import (
     redact_page,
     redact_record,
 )
-from etl.sources import riza
+from etl.sources import airflow, b3os, foundry, riza
 
 KEY = b"k" * 32
 REDACTOR = Redactor(KEY)
@@ -67,10 +67,52 @@ def test_each_known_place_is_fingerprinted_and_its_labels_stay() -> None:
     env, [allow], _ = redacted.flat.children
     assert env == [("A_KEY", mark("env-v-1"), None), ("EMPTY", "", None)]
     assert allow == (
-        "h", "me", mark("basic-pw-1"), None, mark(TOKEN), "s1", "X-Key", mark("header-v-1"), None,
-        "q", mark("query-v-1"), None,
+        "h", mark("me"), mark("basic-pw-1"), None, mark(TOKEN), "s1",
+        "X-Key", mark("header-v-1"), None, "q", mark("query-v-1"), None,
     )  # fmt: skip
-    assert redacted.count == 5
+    assert redacted.count == 6
+
+
+def test_a_key_that_is_sent_as_the_user_is_a_secret_and_a_plain_user_name_no_echo() -> None:
+    key = {"host": "api.example.com", "auth": {"basic": {"user_id": TOKEN, "password": ""}}}
+    user = {"host": "b.example.com", "auth": {"basic": {"user_id": "postgres"}}}
+
+    redacted = redact({"http": {"allow": [key, user, {}]}}, {"stdout": f"postgres {TOKEN}"})
+
+    assert [row[1] for row in redacted.flat.children[1]] == [mark(TOKEN), mark("postgres"), None]
+    assert column(redacted, "stdout") == f"postgres {mark(TOKEN)}"
+
+
+@pytest.mark.parametrize("policy", ["redacted", "none"])
+def test_a_host_that_came_as_an_address_is_kept_without_its_password(policy: Any) -> None:
+    allow = [{"host": "https://me:host-pw-1@h"}, {"host": "h"}, {"host": "me@h"}, {}]
+
+    redacted = redact({"http": {"allow": allow}}, redactor=Redactor(KEY, policy))
+
+    assert [row[0] for row in redacted.flat.children[1]] == [
+        f"https://me:{mark('host-pw-1')}@h",
+        "h",
+        "me@h",
+        None,
+    ]
+    assert redacted.count == 1
+
+
+def test_the_password_of_a_host_is_looked_for_elsewhere() -> None:
+    allow = [{"host": "https://me:host-pw-1@h"}]
+
+    redacted = redact({"http": {"allow": allow}}, {"stdout": "tried host-pw-1"})
+
+    assert column(redacted, "stdout") == f"tried {mark('host-pw-1')}"
+
+
+@pytest.mark.parametrize("source", [airflow, b3os, foundry, riza])
+def test_each_json_column_of_a_source_is_looked_through(source: Any) -> None:
+    tables = [each for table in source.TABLES for each in (table, *table.children)]
+
+    roles = {f"{t.name}.{c.name}": c.role for t in tables for c in t.columns if c.type == "JSON"}
+
+    assert [name for name, role in roles.items() if role != "json"] == []
 
 
 def test_the_list_form_of_an_environment_is_fingerprinted_too() -> None:

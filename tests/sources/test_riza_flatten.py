@@ -295,6 +295,7 @@ def test_every_place_for_a_credential_is_a_column_that_is_redacted() -> None:
 
     assert secret >= {
         "riza.env.value",
+        "riza.http_allow.basic_user_id",
         "riza.http_allow.basic_password",
         "riza.http_allow.bearer_token",
         "riza.http_allow.header_value",

@@ -26,6 +26,7 @@ _ROLES: dict[str, Role] = {
     "rendered_fields": "json",
     "rendered_map_index": "text",
     "trigger": "json",
+    "triggerer_job": "json",
 }
 
 

@@ -31,8 +31,9 @@ ENV = Table(
 HTTP_ALLOW = Table(
     "riza.http_allow",
     (
-        Column("host", "VARCHAR"),
-        Column("basic_user_id", "VARCHAR"),
+        # A host may come as a whole URL, and a user may be the key itself, with no password.
+        Column("host", "VARCHAR", "address"),
+        Column("basic_user_id", "VARCHAR", "secret", label="host"),
         Column("basic_password", "VARCHAR", "secret"),
         Column("basic_secret_id", "VARCHAR"),
         Column("bearer_token", "VARCHAR", "secret"),
