@@ -187,6 +187,8 @@ def _claim(progress: Progress, is_over: bool) -> Interval | None:
     if not is_over:
         if progress.tail is None or progress.order in (None, "unordered"):
             return None
+        if progress.tail >= until and progress.order == "descending":
+            return None
         if progress.order == "descending":
             since = max(since, progress.tail + TICK)
         else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import assume, given
@@ -344,6 +344,15 @@ def test_a_record_beyond_the_servers_clock_is_not_claimed() -> None:
     walk.step()
 
     assert walk.progress.covered is None
+
+
+def test_a_record_of_the_end_of_time_is_not_claimed() -> None:
+    """There is no time behind it."""
+    end = datetime.max.replace(tzinfo=UTC)
+    page = Page([], [Mark("a", end), Mark("b", end)], "next")
+    gap = Gap(at(0), at(20), order="descending")
+
+    assert advance(start_walk(gap), page).covered is None
 
 
 def test_only_the_first_page_tells_until_when_a_walk_knows() -> None:

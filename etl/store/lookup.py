@@ -23,18 +23,22 @@ a quarter of the time that its hash table takes."""
 FEW_BATCHES = 4
 """Up to so many times the rows of a batch, keys are compared without a look at numbers first."""
 
-Found = tuple[int, int, int, int, int, bool]
+Found = tuple[int, int, int, int, int, bool, bool]
 """Of a stored version: the record's place in the batch, and what `Stored` has, in its order."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """The version of a record that is in the store, in which row, and whether with its details."""
+    """The version of a record that is in the store, and in which row.
+
+    `is_whole`: with its details; `is_gone`: the platform seemed to have it no more.
+    """
 
     content_hash: int
     first_synced_at: datetime
     synced_at: datetime
     rowid: int
     is_whole: bool = False
+    is_gone: bool = False
 
 
 def read_stored(
@@ -47,8 +51,8 @@ def read_stored(
     # Whole batches were seen at one time.
     times = {us: from_epoch_us(us) for us in {us for row in found for us in row[2:4]}}
     return {
-        keys[nth]: Stored(content_hash, times[first_us], times[synced_us], rowid, is_whole)
-        for nth, content_hash, first_us, synced_us, rowid, is_whole in found
+        keys[nth]: Stored(content_hash, times[first_us], times[synced_us], rowid, is_whole, is_gone)
+        for nth, content_hash, first_us, synced_us, rowid, is_whole, is_gone in found
     }
 
 
@@ -135,11 +139,11 @@ def _compare_keys(
         f"""
         WITH stored AS {step} (
             SELECT rowid AS stored_row, source, content_hash, first_synced_at, synced_at, {key},
-                {is_whole} AS is_whole
+                {is_whole} AS is_whole, gone_at IS NOT NULL AS is_gone
             FROM {pending.table.name} WHERE {bound}
         )
         SELECT nth, content_hash, epoch_us(first_synced_at), epoch_us(synced_at), stored_row,
-            is_whole
+            is_whole, is_gone
         FROM stored JOIN wanted USING ({key}) WHERE source = ?
         """,
         [source],

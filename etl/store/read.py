@@ -30,12 +30,16 @@ WHOLE_BESIDE_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What the store knows of one stream; older executions than `pruned_before` are not wanted."""
+    """What the store knows of one stream; older executions than `pruned_before` are not wanted.
+
+    `kind` is that of the source it came from.
+    """
 
     ledger: Ledger = ()
     order: Order | None = None
     longest_delay: timedelta = timedelta()
     pruned_before: datetime | None = None
+    kind: str | None = None
 
 
 def find_lookback(config: SourceConfig, stream: Stream, state: StreamState) -> timedelta:
@@ -108,6 +112,7 @@ def read_stream_states(
             seen.list_order,
             timedelta(seconds=seen.longest_delay_s),
             pruned.get(stream.name),
+            seen.kind or None,
         )
     return states
 

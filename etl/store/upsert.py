@@ -58,6 +58,7 @@ def upsert_rows(
     stored = read_stored(connection, stamp.source, pending)
     unchanged = find_unchanged(pending, stored, pruned or {})
     fates = judge_rows(pending, stored, known, unchanged)
+    _welcome_back(connection, pending.table, [old for old in stored.values() if old.is_gone])
     changed = {key: old for key, old in stored.items() if key not in unchanged}
     if changed:
         _delete(connection, stamp.source, pending.table, changed)
@@ -119,6 +120,15 @@ def judge_rows(
         if interval is not None and time is not None and interval.since <= time < interval.until:
             fate.late_from = min(time, fate.late_from or time)
     return fates
+
+
+def _welcome_back(
+    connection: duckdb.DuckDBPyConnection, table: Table, returned: Iterable[Stored]
+) -> None:
+    """What seemed to be gone, and is served again, is not: it is looked after as any other."""
+    rows = ", ".join(str(old.rowid) for old in returned)
+    if rows:
+        connection.execute(f"UPDATE {table.name} SET gone_at = NULL WHERE rowid IN ({rows})")
 
 
 def _delete(

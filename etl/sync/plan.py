@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import duckdb
 
 from etl.coverage import Interval, find_gaps, find_reread, plan_gaps
+from etl.errors import ConfigError
 from etl.records import EPOCH, Gap, SourceConfig, Stream, from_epoch_us
 from etl.store.read import (
     OpenRecords,
@@ -51,8 +52,17 @@ def plan_streams(
     now: datetime,
     is_full: bool = False,
 ) -> tuple[StreamPlan, ...]:
-    """Plan the streams of a source from the ledger, the settings and the time."""
+    """Plan the streams of a source from the ledger, the settings and the time.
+
+    Raises ConfigError where the name was that of another kind: its ledger is none of this one.
+    """
     states = read_stream_states(connection, config.name, streams)
+    for state in states.values():
+        if state.kind not in (None, config.kind):
+            raise ConfigError(
+                f"sources.{config.name}: the store has the history of a {state.kind} source under "
+                "this name; give this one another name"
+            )
     return tuple(
         _plan_stream(connection, config, stream, states[stream.name], now, is_full)
         for stream in streams

@@ -168,7 +168,10 @@ def _walk_and_load(
                 if isinstance(event, Ended):
                     unfinished[event.stream.name] -= 1
     for plan in plans:
-        if unfinished[plan.stream.name] > 0:
+        if plan.stream.name not in unfinished:
+            # A history that begins in the future has nothing to walk yet.
+            _handle(Ended(plan.stream), loader, result, around)
+        elif unfinished[plan.stream.name] > 0:
             _handle(Ended(plan.stream, BudgetEnded()), loader, result, around)
     return traffic
 

@@ -29,6 +29,8 @@ LOSSES_MAX = 5
 RECENT_MARKS = 2_000
 WINDOW_ROWS_MAX = 1_000
 WINDOW_MIN = timedelta(seconds=1)
+MISSES_MAX = 3
+"""So many records that are not there by their ids, and none that is, may be the server's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,13 @@ def _walk_gaps(
     walker: Walker, stream: Stream, gaps: tuple[Gap, ...], open_ids: tuple[str, ...]
 ) -> Iterator[Step]:
     failures: list[SourceError] = []
+    listed: str | None = None
     for number, gap in enumerate(gaps):
         is_unordered = False
         try:
             for step in walk_gap(walker, stream, gap, gaps[0].until):
                 is_unordered = step.progress.gap.order == "unordered"
+                listed = step.page.marks[-1].id if step.page.marks else listed
                 yield step
         except SourceError as error:
             # The other gaps have places of their own to begin at.
@@ -128,7 +132,7 @@ def _walk_gaps(
                 raise
             failures.append(error)
         if number == 0:
-            failures += yield from refresh(walker, stream, open_ids)
+            failures += yield from refresh(walker, stream, open_ids, listed)
         if is_unordered and not stream.is_windowed:
             # It was read as a whole, and with it every gap.
             break
@@ -142,29 +146,44 @@ def _may_be_down(walker: Walker) -> bool:
 
 
 def refresh(
-    walker: Walker, stream: Stream, ids: tuple[str, ...]
+    walker: Walker, stream: Stream, ids: tuple[str, ...], listed: str | None
 ) -> Generator[Step, None, list[SourceError]]:
     """Read single records again; they make nothing known of the list.
 
-    Returns the failures of those that the server cannot show: they must not stop the others. Raises
-    SourceError when the server may be down.
+    Those that are not there are gone, unless the server does not know by its id what it has just
+    `listed` either. Returns the failures of those that it cannot show: they must not stop the
+    others. Raises SourceError when it may be down.
     """
+    nothing = start_walk(Gap(EPOCH, EPOCH))
+    gone: list[Step] = []
     failures: list[SourceError] = []
     for record_id in ids:
         if walker.budget.is_over():
             raise BudgetEnded("the time budget is used up")
-        nothing = start_walk(Gap(EPOCH, EPOCH))
         try:
             page = walker.source.fetch_record(walker.client, walker.config, stream, record_id)
         except PositionLost:
-            yield Step(stream, Page([], [], None), nothing, gone=record_id)
+            gone.append(Step(stream, Page([], [], None), nothing, gone=record_id))
         except GapTooLarge as error:
             if _may_be_down(walker):
                 raise
             failures.append(error)
         else:
             yield Step(stream, page, nothing)
+    is_suspicious = len(gone) >= MISSES_MAX and len(gone) + len(failures) == len(ids)
+    if not is_suspicious or _is_known(walker, stream, listed):
+        yield from gone
     return failures
+
+
+def _is_known(walker: Walker, stream: Stream, record_id: str | None) -> bool:
+    if record_id is None:
+        return False
+    try:
+        walker.source.fetch_record(walker.client, walker.config, stream, record_id)
+    except PositionLost:
+        return False
+    return True
 
 
 def walk_gap(

@@ -191,6 +191,8 @@ def _upsert(
     children = Counter([entry for pile in pending.children for entry in pile.entries])
     for key, entry in pending.last.items():
         if key in unchanged:
+            if key in rows:
+                rows[key] = replace(rows[key], is_gone=False)
             continue
         old = stored.get(key)
         rows[key] = Kept(

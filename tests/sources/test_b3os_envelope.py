@@ -32,6 +32,13 @@ def test_an_empty_list_may_be_null() -> None:
     assert (page.records, page.next) == ([], None)
 
 
+def test_an_empty_page_that_promises_more_is_an_error_and_not_the_end() -> None:
+    body = {"code": 0, "data": {"items": [], "hasMore": True}}
+
+    with pytest.raises(SourceError, match="says that more follows"):
+        fetch(lambda request: httpx.Response(200, json=body))
+
+
 def test_without_has_more_a_full_page_is_not_the_end() -> None:
     body = {"code": 200, "data": {"items": make_records(4)}}
     config = make_config(4)

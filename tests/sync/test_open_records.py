@@ -92,6 +92,39 @@ def test_an_execution_that_was_deleted_while_it_ran_is_asked_for_just_once_more(
     assert bench.read("SELECT id FROM b3os.executions WHERE gone_at IS NOT NULL") == [("exec_0",)]
 
 
+def test_a_server_that_knows_nothing_by_its_id_does_not_make_open_executions_gone(
+    bench: Bench, server: B3osServer
+) -> None:
+    for number in range(5):
+        change(server, number, "workflow_running")
+    bench.sync_well(is_full=True)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_list = request.url.path == "/v1/executions"
+        return server.answer(request) if is_list else httpx.Response(404)
+
+    bench.transport = httpx.MockTransport(answer)
+    bench.sync_well()
+    for number in range(5):
+        change(server, number, "workflow_failed")
+    bench.transport = httpx.MockTransport(server.answer)
+    bench.sync_well()
+
+    assert read_statuses(bench) == {"workflow_succeeded": 295, "workflow_failed": 5}
+
+
+def test_one_that_seemed_gone_and_is_listed_again_is_looked_after_as_before(
+    bench: Bench, server: B3osServer
+) -> None:
+    gone = server.records.pop()
+    bench.sync_well()
+    server.records.append(gone)
+
+    bench.sync_well(is_full=True)
+
+    assert bench.read("SELECT count(*) FROM b3os.executions WHERE gone_at IS NOT NULL") == [(0,)]
+
+
 def test_one_that_the_server_cannot_show_stops_neither_the_others_nor_the_history(
     bench: Bench, server: B3osServer
 ) -> None:

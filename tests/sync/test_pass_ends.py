@@ -12,7 +12,7 @@ import pytest
 from etl.budget import Budget, BudgetEnded
 from etl.coverage import Interval
 from etl.errors import CredentialsError, SourceError
-from etl.records import EPOCH, Gap, Stream
+from etl.records import EPOCH, Gap, SourceConfig, Stream
 from etl.sources import SOURCES
 from etl.store.connect import Opener
 from tests.sources.riza_account import NOON, Account, make_execution, make_history
@@ -92,6 +92,18 @@ def test_refused_credentials_end_a_source_and_not_the_next(bench: Bench, account
         ("locked", "failed", 3),
         ("prod", "done", 0),
     ]
+
+
+def test_the_name_of_a_source_cannot_be_given_to_another_kind(bench: Bench) -> None:
+    """Its ledger would be believed: half of what the new one has would never be read."""
+    bench.sync_well()
+    b3os = SourceConfig("prod", "b3os", "http://prod", "TOKEN", "t0ken", SOURCES["b3os"].Options())
+
+    bench.configs = [b3os]
+    [result] = bench.sync()
+
+    assert [error.exit_code for error in result.errors] == [2]
+    assert "the history of a riza source under this name" in str(result.errors[0])
 
 
 def test_where_the_time_is_short_each_source_has_its_turn(bench: Bench) -> None:

@@ -148,6 +148,14 @@ def test_a_range_that_cannot_be_made_smaller_is_an_error(bench: Bench, lab: Lab)
     assert bench.ledger(stream="all")[-1].until == hour(32), "the newer half is kept"
 
 
+def test_a_history_that_begins_in_the_future_is_done(bench: Bench, lab: Lab) -> None:
+    bench.configs = [replace(bench.configs[0], since=hour(99))]
+
+    bench.sync_well()
+
+    assert (lab.asked, bench.states()) == ([], [("all", "done", 0)])
+
+
 def test_one_record_that_the_server_cannot_show_hides_no_other(bench: Bench, lab: Lab) -> None:
     def fail_page(page: Sequence[Any]) -> None:
         if ("r20", hour(20)) in page:

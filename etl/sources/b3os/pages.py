@@ -111,9 +111,11 @@ def _fetch_list(
     def read(envelope: _Envelope, served_at: datetime | None) -> Rows:
         data = _open_list(envelope, limit)
         raws = data.items or []
+        if data.has_more and not raws:
+            raise Transient("an empty page says that more follows")
         places = [_read_place(stream, raw) for raw in raws]
         start = offset if data.offset is None else data.offset
-        return Rows(start, raws, places, bool(raws and data.has_more), served_at)
+        return Rows(start, raws, places, bool(data.has_more), served_at)
 
     params = {"limit": str(limit), "offset": str(offset)}
     try:
