@@ -376,8 +376,10 @@ def _refuse(
     if is_retried(response):
         wait_s = read_retry_after(response.headers)
         return Transient(message, wait_s, may_be_size=status >= 500, is_for_all=status == 429)
-    if status in (401, 403):
-        return CredentialsError(line, "source" if status == 401 else "stream")
+    if status == 401:
+        return CredentialsError(f"{line}; look at the variable that token_env names", "source")
+    if status == 403:
+        return CredentialsError(line, "stream")
     if status == 413:
         return GapTooLarge(line)
     if 300 <= status < 400:

@@ -143,7 +143,7 @@ def test_an_unknown_source_command_or_option(stage: Stage) -> None:
         (
             reply(401, b'{"message": "wrong key"}'),
             3,
-            "GET /v1/executions: HTTP 401: wrong key",
+            "GET /v1/executions: HTTP 401: wrong key; look at the variable that token_env names",
         ),
         (reply(403), 3, "GET /v1/executions: HTTP 403"),
         (reply(404), 4, "GET /v1/executions: HTTP 404"),
@@ -196,7 +196,7 @@ def test_a_refused_token_is_one_line_however_many_lists_it_is_for(
 
     assert result.exit_code == 3
     assert result.stderr.startswith("etl: error: functions: POST /api/v2/observability/resources/")
-    assert result.stderr.endswith("/listExecutions: HTTP 401\n")
+    assert "/listExecutions: HTTP 401; look at the variable that " in result.stderr
     assert result.stderr.count("\n") == 1
 
 
