@@ -12,7 +12,13 @@ import duckdb
 from etl.budget import Budget
 from etl.errors import ConfigError, StoreError
 from etl.records import TICK
-from etl.store.connect import check_file, explain, explain_errors, is_lock_conflict
+from etl.store.connect import (
+    check_file,
+    explain,
+    explain_errors,
+    find_own_file,
+    is_lock_conflict,
+)
 from etl.store.copy import (
     explain_os_errors,
     name_temporary,
@@ -76,8 +82,12 @@ def publish(store: Path, target: Path, budget: Budget, is_alone: bool) -> int | 
     else, StoreError, or BudgetEnded when asked to stop.
     """
     target = target.resolve()
-    if target == store.resolve():
-        raise ConfigError(f"{target}: this is the store itself; name another file")
+    own = find_own_file(store, target)
+    if own is not None:
+        raise ConfigError(f"{target}: this is {own}; name another file")
+    if not make_lock_path(target).exists():
+        # What was never a copy of ours is refused before a trace is left beside it.
+        read_published(target, was_published=False)
     with hold_target(target) as place:
         published = read_published(target, place.was_published)
         if published is not None and is_current(store, published, budget):
@@ -99,6 +109,10 @@ class Place:
     was_published: bool
 
 
+def make_lock_path(target: Path) -> Path:
+    return target.with_name(target.name + ".lock")
+
+
 @contextlib.contextmanager
 def hold_target(target: Path) -> Iterator[Place]:
     """Be the only one who publishes to this file.
@@ -108,7 +122,7 @@ def hold_target(target: Path) -> Iterator[Place]:
     """
     from filelock import FileLock, Timeout
 
-    path = target.with_name(target.name + ".lock")
+    path = make_lock_path(target)
     with explain_os_errors(target):
         # Before the lock is taken: some versions of its library empty the file.
         place = Place(path.exists() and path.read_text("utf-8", "replace") == PUBLISHED)

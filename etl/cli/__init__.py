@@ -12,6 +12,7 @@ results    SQL of the user and its rows                     query
 demo_tables   what failed and how long it took              demo
 
 lock       one sync per store
+targets    which files must not be replaced                query, report, publish
 opening    the store with its schema, views and key
 streams    stdout and stderr that are closed, or on a full disk
 stopping   signals end a sync in order

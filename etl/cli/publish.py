@@ -20,6 +20,7 @@ def command(shell: Shell, file: Path | None) -> None:
     it. Nothing is done where nothing has changed. Without FILE: what [store] publish names.
     """
     from etl.cli.opening import open_known
+    from etl.cli.targets import check_copy
     from etl.config import load_store
     from etl.errors import ConfigError
     from etl.publish import publish
@@ -28,6 +29,7 @@ def command(shell: Shell, file: Path | None) -> None:
     target = file or store.publish
     if target is None:
         raise ConfigError("name a FILE, or set publish in [store] of the configuration")
+    check_copy(shell, store, target)
     with open_known(store):
         pass
     size_bytes = publish(store.path, target, shell.start_budget(None), is_alone=False)

@@ -60,12 +60,15 @@ def command(
     Try: etl query "FROM failure_rate_daily"
     """
     from etl.cli.results import print_rows, print_statement, run_statements, write_rows
+    from etl.cli.targets import check_output
     from etl.config import load_store
     from etl.store.connect import open_reader
 
     text = read_sql(sql, sql_file)
     chosen = choose_format(format_name, output)
     store = load_store(shell.config_file)
+    if output is not None:
+        check_output(shell, store, output)
     with open_reader(store.path) as connection:
         connection.execute(f"SET TimeZone = '{store.timezone}'")
         query = run_statements(connection, text)

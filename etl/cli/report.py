@@ -34,6 +34,7 @@ def command(shell: Shell, file: Path, days: int, sources: tuple[str, ...]) -> No
     [store].
     """
     from etl.cli.opening import open_known
+    from etl.cli.targets import check_output
     from etl.config import load_store
     from etl.report.page import render_page
     from etl.report.publish import write_page
@@ -41,6 +42,7 @@ def command(shell: Shell, file: Path, days: int, sources: tuple[str, ...]) -> No
     from etl.views import check_views
 
     store = load_store(shell.config_file)
+    check_output(shell, store, file)
     with open_known(store) as connection:
         check_views(connection, store.path)
         figures = read_figures(connection, sources, days, shell.clock())

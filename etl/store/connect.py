@@ -1,6 +1,7 @@
 """Opening the store: for as short as possible, with patience, and with errors that explain."""
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ CAN_WRITE_ASIDE = not duckdb.__version__.startswith("1.")
 interrupted meanwhile (seen with 2.0.0)."""
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
+OWN_FILES = {
+    "": "the store itself",
+    ".wal": "the log of the store",
+    ".key": "the key of the store's fingerprints",
+    ".lock": "the lock of the store's syncs",
+}
+"""What the program keeps beside a store, by what its name ends in."""
 
 DAMAGE = ("corrupt", "checksum", "could not read enough bytes", "replaying wal")
 FILE_ERRORS = (
@@ -125,6 +133,21 @@ def check_file(path: Path) -> bool:
     if not head.endswith(MAGIC) or len(head) < MAGIC_OFFSET + len(MAGIC):
         raise StoreError(f"{path}: this is not a DuckDB file; it was left untouched")
     return True
+
+
+def find_own_file(store: Path, path: Path) -> str | None:
+    """Which of a store's files this is; None where it is none of them."""
+    for suffix, what in OWN_FILES.items():
+        if is_same_file(store.with_name(store.name + suffix), path):
+            return what
+    return None
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, by links and other spellings, too."""
+    with contextlib.suppress(OSError):
+        return one.samefile(other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _create_missing(path: Path) -> None:
