@@ -199,6 +199,27 @@ def test_a_place_where_nothing_can_be_written_is_one_line(
         export_relation(store, "executions", str(tmp_path / "file"))
 
 
+@pytest.mark.parametrize("is_loadable", [True, False])
+@pytest.mark.parametrize(
+    ("url", "extension"),
+    [("s3://bucket/x", "httpfs"), ("gs://bucket/x", "httpfs"), ("az://container/x", "azure")],
+)
+def test_an_object_store_without_the_extension_that_reaches_it_is_one_line(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path, url: str, extension: str, is_loadable: bool
+) -> None:
+    store.execute(f"SET extension_directory = '{tmp_path}'")
+    store.execute("SET autoinstall_known_extensions = false")
+    store.execute(f"SET autoload_known_extensions = {is_loadable}")
+
+    with pytest.raises(StoreError) as raised:
+        export_relation(store, "executions", url)
+
+    said = str(raised.value)
+    assert said.startswith(f"{url}: DuckDB's extension {extension} is needed")
+    assert said.endswith(f"INSTALL {extension}")
+    assert "\n" not in said
+
+
 def test_a_view_without_source_and_time_is_one_file(
     store: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

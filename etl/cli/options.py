@@ -40,6 +40,20 @@ def _parse_time(text: str, shell: Shell) -> datetime:
     return shell.clock() - parse_duration(text)
 
 
+def read_age(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> datetime | None:
+    """The time that was a duration ago."""
+    age = read_duration(context, parameter, text)
+    if age is None:
+        return None
+    shell = context.find_object(Shell) or Shell()
+    try:
+        return shell.clock() - age
+    except OverflowError:
+        raise click.BadParameter(f'"{text}" ago was before all time', context, parameter) from None
+
+
 def read_duration(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> timedelta | None:

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.options import read_duration
+from etl.cli.options import read_age
 from etl.cli.render import print_table
 from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
 from etl.wording import format_count, format_time
@@ -22,14 +22,16 @@ COLUMNS = ("what", "source", "stream", "rows", "first", "last")
 @click.command(short_help="Drop old payloads, or old executions.")
 @click.option(
     "--payloads-older-than",
+    "payloads_before",
     metavar="DURATION",
-    callback=read_duration,
+    callback=read_age,
     help='Drop what went in and came out, keep the metrics: "90d".',
 )
 @click.option(
     "--executions-older-than",
+    "executions_before",
     metavar="DURATION",
-    callback=read_duration,
+    callback=read_age,
     help='Drop whole executions: "2y". They are not fetched again.',
 )
 @click.option("--yes", "is_agreed", is_flag=True, help="Do it without asking.")
@@ -37,8 +39,8 @@ COLUMNS = ("what", "source", "stream", "rows", "first", "last")
 @pass_shell
 def command(
     shell: Shell,
-    payloads_older_than: timedelta | None,
-    executions_older_than: timedelta | None,
+    payloads_before: datetime | None,
+    executions_before: datetime | None,
     is_agreed: bool,
 ) -> None:
     """Drop old payloads, or old executions, after showing what would go.
@@ -52,16 +54,12 @@ def command(
     from etl.prune import Horizons, check_lookback, find_prunable
     from etl.sources import list_tables
 
-    if payloads_older_than is None and executions_older_than is None:
+    if payloads_before is None and executions_before is None:
         raise ConfigError("say what: --payloads-older-than, --executions-older-than, or both")
     store = load_store(shell.config_file)
-    now = shell.clock()
-    horizons = Horizons(
-        None if executions_older_than is None else now - executions_older_than,
-        None if payloads_older_than is None else now - payloads_older_than,
-    )
+    horizons = Horizons(executions_before, payloads_before)
     with open_known(store) as connection:
-        check_lookback(connection, horizons, now)
+        check_lookback(connection, horizons, shell.clock())
         found = find_prunable(connection, list_tables(), horizons)
     if found and is_wanted(shell, found, is_agreed):
         run_prune(shell, store, horizons)

@@ -19,6 +19,8 @@ URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 NOT_FOUND = ("404", "BlobNotFound", "No such file", "does not exist")
 REFUSALS = (duckdb.IOException, duckdb.InvalidInputException, duckdb.PermissionException)
 """What an object store's refusals become."""
+MISSING_EXTENSION = re.compile(r"required extension '(\w+)|requires the extension (\w+)")
+"""Of DuckDB 1 and 2; both raise it as a bare `Error`."""
 
 
 class Place(Protocol):
@@ -67,6 +69,13 @@ def explain_place(target: str) -> Iterator[None]:
 def _explain(target: str, error: duckdb.Error) -> str | None:
     if not URL.match(target):
         return explain(Path(target), error)
+    missing = MISSING_EXTENSION.search(first_line(error))
+    if missing is not None:
+        extension = missing[1] or missing[2]
+        return (
+            f"{target}: DuckDB's extension {extension} is needed and could not be fetched; "
+            f"bring it once, where there is a network: INSTALL {extension}"
+        )
     if isinstance(error, REFUSALS):
         return f"{target}: {first_line(error)}; files written so far stay, the next export goes on"
     return None

@@ -196,6 +196,8 @@ def test_a_running_sync_keeps_it_away(aged: Stage) -> None:
         ((), "say what"),
         (("--payloads-older-than", "old"), "not a duration"),
         (("--executions-older-than", "-1d"), "not a duration"),
+        (("--executions-older-than", "9999y"), '"9999y" ago was before all time'),
+        (("--payloads-older-than", "9999y"), '"9999y" ago was before all time'),
     ],
 )
 def test_what_cannot_be_pruned_is_one_line(aged: Stage, words: tuple[str, ...], said: str) -> None:
