@@ -36,6 +36,15 @@ def test_an_old_execution_fetched_late_does_not_widen_the_lookback(stage: Stage)
     assert stage.query("SELECT lookback_s, longest_delay_s FROM etl.streams") == before
 
 
+def test_a_time_with_more_digits_than_in_the_list_makes_no_second_row(stage: Stage) -> None:
+    stage.run("sync")
+    exact = make_record(2, started_at="2026-01-01T00:02:00.000999Z")
+
+    stage.but(handler=RizaApi([exact])).run("fetch", "interpreter", "exec0002")
+
+    assert stage.query("SELECT count(*) FROM riza.executions WHERE id = 'exec0002'") == [(1,)]
+
+
 def test_an_unknown_id_is_an_error_and_the_others_are_stored(stage: Stage) -> None:
     result = stage.run("fetch", "interpreter", "exec0001", "missing", "exec0003")
 
