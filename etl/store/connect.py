@@ -37,6 +37,7 @@ OWN_FILES = {
 }
 """What the program keeps beside a store, by what its name ends in."""
 
+QUOTED = re.compile(r'"[^"]*"')
 DAMAGE = ("corrupt", "checksum", "could not read enough bytes", "replaying wal")
 FILE_ERRORS = (
     duckdb.IOException,
@@ -300,8 +301,8 @@ def explain(path: Path, error: duckdb.Error) -> str | None:
 
 
 def is_damage(error: duckdb.Error) -> bool:
-    """Whether what was read of a store is not what was written."""
-    message = first_line(error).lower()
+    """Whether what was read of a store is not what was written; a path may hold any word."""
+    message = QUOTED.sub("", first_line(error)).lower()
     return any(word in message for word in DAMAGE)
 
 

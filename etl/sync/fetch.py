@@ -25,9 +25,7 @@ def fetch_records(
         plans = plan_source(connection, config, around.clock(), is_full=False)
     around = replace(around, limits=ONE_COMMIT)
     loader = start_loader(config, uuid4().hex[:12], around, plans, "fetch")
-    # A record fetched by name did not come late: the lookback must not grow by it.
-    loader.batch.known = {}
-    # And it is wanted, however old it is.
+    # A record fetched by name is wanted, however old it is.
     loader.batch.pruned = {}
     result = SourceResult(config.name)
     now = around.clock()

@@ -43,7 +43,6 @@ def replay_quarantine(config: SourceConfig, around: Surroundings) -> SourceResul
         stored = find_stored(connection, config.name, records)
     around = replace(around, limits=ONE_COMMIT)
     loader = start_loader(config, uuid4().hex[:12], around, plans, "replay")
-    loader.batch.known = {}
     for record in records:
         table = record.stream.table
         if (table, read_key(table, record.flat.row)) not in stored:

@@ -191,15 +191,19 @@ def start_loader(
     plans: Sequence[StreamPlan],
     mode: Mode,
 ) -> Loader:
-    """A loader with an empty batch and a run row per stream."""
+    """A loader with an empty batch and a run row per stream.
+
+    Only to a sync can a record come late: whatever reads the past again finds what it has missed.
+    """
     now = around.clock()
+    newest = {plan.stream.name: plan.newest_known for plan in plans if plan.newest_known}
     batch = Batch(
         config.name,
         config.kind,
         run_id,
         runs={p.stream.name: RunRow(run_id, config.name, p.stream.name, now, mode) for p in plans},
         lookbacks_s={plan.stream.name: plan.lookback.total_seconds() for plan in plans},
-        known={plan.stream.name: plan.newest_known for plan in plans if plan.newest_known},
+        known=newest if mode == "sync" else {},
         pruned={p.stream.name: p.state.pruned_before for p in plans if p.state.pruned_before},
     )
     return Loader(

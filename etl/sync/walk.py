@@ -280,7 +280,8 @@ def _fetch(walker: Walker, stream: Stream, trail: Trail) -> Page:
     walker.pages.take()
     page = walker.source.fetch_page(walker.client, walker.config, stream, gap, trail.position)
     is_first = trail.position is None and page.total is not None
-    if is_first and (page.total or 0) > _max_window_rows(walker) and _is_splittable(stream, gap):
+    rows_max = _max_window_rows(walker, len(page.marks))
+    if is_first and (page.total or 0) > rows_max and _is_splittable(stream, gap):
         walker.pages.give_back()
         message = f"{walker.config.name}: {page.total} records in one window"
         raise GapTooLarge(message, is_counted=True)
@@ -302,10 +303,10 @@ def _check_range(walker: Walker, stream: Stream, gap: Gap, page: Page) -> None:
         )
 
 
-def _max_window_rows(walker: Walker) -> int:
+def _max_window_rows(walker: Walker, page_rows: int) -> int:
+    """How many rows a window may hold: no more than the pages that are left can show."""
     left = walker.pages.left
-    page_size = walker.config.page_size
-    return WINDOW_ROWS_MAX if left is None else min(WINDOW_ROWS_MAX, max(1, left) * page_size)
+    return WINDOW_ROWS_MAX if left is None else min(WINDOW_ROWS_MAX, (left + 1) * page_rows)
 
 
 def _is_splittable(stream: Stream, gap: Gap) -> bool:

@@ -17,6 +17,7 @@ from etl.store.connect import (
     LOCK_GRACE_S,
     STOP_GRACE_S,
     explain,
+    is_damage,
     open_reader,
     open_writer,
 )
@@ -266,6 +267,12 @@ def test_flipped_bytes_are_reported_as_damage(tmp_path: Path, places: Sequence[i
 
     assert line.startswith("the store is damaged (")
     assert line.endswith("); restore it from a copy")
+
+
+def test_a_path_may_be_called_as_damage_is() -> None:
+    error = duckdb.IOException('IO Error: Cannot open file "/checksums/corrupt/x": No such file')
+
+    assert not is_damage(error)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5])

@@ -459,6 +459,18 @@ def test_a_record_that_appears_late_is_found_within_the_lookback(
     ]
 
 
+def test_what_a_full_pass_finds_did_not_come_late(bench: Bench, account: Account) -> None:
+    """It was missed, who knows why: no later pass has to look back as far."""
+    bench.sync_well()
+    account.records.insert(2, make_execution("missed", 60 * 8 - 1))
+
+    result = bench.sync_well(is_full=True)
+
+    assert "missed" in bench.list_ids()
+    assert result.warnings == []
+    assert bench.read("SELECT longest_delay_s FROM etl.streams") == [(0.0,)]
+
+
 def test_a_lookback_that_was_asked_for_is_not_cut(bench: Bench) -> None:
     """One that grew is: a record a year late must not make every pass read the year again."""
     bench.configs = [make_config(lookback=timedelta(days=90))]

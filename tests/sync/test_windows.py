@@ -276,6 +276,24 @@ def test_windows_hold_no_more_than_an_interruption_may_cost(bench: Bench, lab: L
     assert bench.ledger(stream="all") == (Interval(hour(0), hour(32)),)
 
 
+def test_a_server_that_shows_less_on_a_page_than_was_asked_for_is_walked_to_the_end(
+    bench: Bench, lab: Lab
+) -> None:
+    """With few pages a run, each run must end a window: it is measured by the pages that come."""
+    lab.streams = (make_stream(order="unordered"),)
+    lab.has_total = True
+    fetch_page = lab.fetch_page
+
+    def fetch_capped(client: Any, config: SourceConfig, *rest: Any) -> Page:
+        return fetch_page(client, replace(config, page_size=2), *rest)
+
+    vars(lab)["fetch_page"] = fetch_capped
+    for _ in range(30):
+        bench.sync_well(max_pages=3)
+
+    assert bench.ledger(stream="all") == (Interval(hour(0), hour(32)),)
+
+
 def test_one_broken_stream_does_not_stop_its_source(bench: Bench, lab: Lab) -> None:
     lab.streams = (make_stream("broken"), make_stream("all"))
 
