@@ -10,7 +10,21 @@ WITH counted AS (
         count(*) FILTER (state IN ('skipped', 'removed')) AS skipped,
         -- It never ran: the task before it is the one that failed.
         count(*) FILTER (state = 'upstream_failed') AS upstream_failed,
-        executions - succeeded - failed - skipped - upstream_failed AS running,
+        -- Airflow gives a task that waits to be scheduled no state.
+        count(*) FILTER (
+            state IS NULL
+            OR state IN (
+                'scheduled',
+                'queued',
+                'running',
+                'restarting',
+                'up_for_retry',
+                'up_for_reschedule',
+                'deferred',
+                'awaiting_input'
+            )
+        ) AS running,
+        executions - succeeded - failed - skipped - upstream_failed - running AS unknown,
         succeeded + failed AS finished,
         count(*) FILTER (state IN ('success', 'failed') AND try_number > 1) AS retried,
         count(*) FILTER (state = 'success' AND try_number > 1) AS recovered_by_retry,
@@ -29,6 +43,7 @@ SELECT
     failed,
     skipped,
     upstream_failed,
+    unknown,
     running,
     finished,
     failed / nullif(finished, 0) AS failure_rate,

@@ -16,7 +16,8 @@ WITH measured AS (
     FROM airflow.task_instances
     WHERE
         state IN ('success', 'failed')
-        AND duration_s >= 0
+        -- What is negative, or longer than a century, is no measurement.
+        AND duration_s BETWEEN 0 AND 3_155_760_000
     GROUP BY source, dag_id, task_id
 )
 

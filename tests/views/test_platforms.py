@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from etl.sources.airflow.tables import TASK_INSTANCES, TASK_STATES
 from tests.views.expected import find_quantile, rate
 from tests.views.store import NOW, insert, open_store, read
 
@@ -25,8 +26,8 @@ def insert_tasks(store: duckdb.DuckDBPyConnection, tasks: list[dict[str, Any]]) 
 
 def test_task_failure_rate(store: duckdb.DuckDBPyConnection) -> None:
     states = ["success", "success", "failed", "upstream_failed", "skipped", "removed"]
-    states += ["running", "deferred", None]
-    tries = [1, 3, 2, 0, 0, 0, 1, 1, 0]
+    states += ["running", "deferred", None, "a new one", ""]
+    tries = [1, 3, 2, 0, 0, 0, 1, 1, 0, 1, 1]
     tasks = [
         {"state": state, "try_number": tried, "start_date": NOW - n * MINUTE}
         for n, (state, tried) in enumerate(zip(states, tries, strict=True))
@@ -35,14 +36,29 @@ def test_task_failure_rate(store: duckdb.DuckDBPyConnection) -> None:
 
     row = read(store, "FROM task_failure_rate")[0]
 
-    expected: dict[str, Any] = {"source": "s", "dag_id": "d", "task_id": "t", "executions": 9}
-    expected |= {"succeeded": 2, "skipped": 2, "upstream_failed": 1, "running": 3, **rate(1, 3)}
+    expected: dict[str, Any] = {"source": "s", "dag_id": "d", "task_id": "t", "executions": 11}
+    expected |= {"succeeded": 2, "skipped": 2, "upstream_failed": 1, **rate(1, 3)}
+    expected |= {"unknown": 2, "running": 3}
     expected |= {"low_sample": True, "retried": 2, "recovered_by_retry": 1, "tries_per_run": 2.0}
     expected |= {"last_failure_at": NOW - 2 * MINUTE}
     assert row == {
         key: pytest.approx(value) if isinstance(value, float) else value
         for key, value in expected.items()
     }
+
+
+def test_each_state_of_a_task_that_the_api_documents_is_counted_as_what_it_is(
+    store: duckdb.DuckDBPyConnection,
+) -> None:
+    """Those that are final to the sync have ended for the view, too; the others are open."""
+    insert_tasks(store, [{"state": state} for state in (None, *TASK_STATES)])
+    is_open = TASK_INSTANCES.open_when
+    opened = read(store, f"SELECT count(*) AS n FROM airflow.task_instances WHERE {is_open}")
+
+    (row,) = read(store, "SELECT running AS n, unknown FROM task_failure_rate")
+
+    assert row == {**opened[0], "unknown": 0}
+    assert row["n"] > 5
 
 
 def test_task_duration(store: duckdb.DuckDBPyConnection) -> None:
@@ -55,7 +71,8 @@ def test_task_duration(store: duckdb.DuckDBPyConnection) -> None:
         }
         for n in range(20)
     ]
-    insert_tasks(store, [*tasks, {"state": "running", "duration_s": 9e9}])
+    broken = [{"state": "success", "duration_s": value} for value in (-1.0, 3_155_760_001.0)]
+    insert_tasks(store, [*tasks, *broken, {"state": "running", "duration_s": 1.0}])
 
     row = read(store, "FROM task_duration")[0]
 
