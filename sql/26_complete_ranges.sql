@@ -10,27 +10,27 @@ WITH waits AS (
 
 ranges AS (
     SELECT
-        coverage.source,
-        coverage.stream,
+        known.source,
+        known.stream,
         -- B3OS's ledger is of the time of making: what was made in the gap before may have started
         -- in the range, as long after as the longest that is known.
         make_timestamptz(least(
-            epoch_us(coverage.since) + coalesce(waits.longest_us, 0),
-            epoch_us(coverage.until)
+            epoch_us(known.since) + coalesce(waits.longest_us, 0),
+            epoch_us(known.until)
         )) AS since,
-        coverage.until
-    FROM etl.coverage AS coverage
+        known.until
+    FROM known_ranges AS known
     LEFT JOIN etl.streams AS streams
-        ON streams.source = coverage.source AND streams.stream = coverage.stream
+        ON streams.source = known.source AND streams.stream = known.stream
     LEFT JOIN waits
-        ON waits.source = coverage.source AND streams.kind = 'b3os'
-    WHERE coverage.stream <> 'task_instances'
+        ON waits.source = known.source AND streams.kind = 'b3os'
+    WHERE known.stream <> 'task_instances'
     -- Airflow's ledger is of update time: what started in a range was updated in it or later, so
     -- only a range that reaches up to the newest time known has all of it.
     QUALIFY
         streams.kind IS DISTINCT FROM 'airflow'
-        OR coverage.until = max(coverage.until) OVER (
-            PARTITION BY coverage.source, coverage.stream
+        OR known.until = max(known.until) OVER (
+            PARTITION BY known.source, known.stream
         )
 ),
 

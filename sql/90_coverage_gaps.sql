@@ -5,7 +5,7 @@ WITH ranges AS (
         stream,
         until AS since,
         lead(since) OVER (PARTITION BY source, stream ORDER BY since) AS until
-    FROM etl.coverage
+    FROM known_ranges
 )
 
 SELECT

@@ -4,8 +4,17 @@ WITH known AS (
         source,
         stream,
         min(since) AS covered_since,
-        max(until) AS covered_until,
         count(*) - 1 AS gaps
+    FROM known_ranges
+    GROUP BY source, stream
+),
+
+-- Of what was pruned, too: a stream that ended so long ago lags, and is not one never synced.
+tops AS (
+    SELECT
+        source,
+        stream,
+        max(until) AS covered_until
     FROM etl.coverage
     GROUP BY source, stream
 ),
@@ -30,8 +39,8 @@ SELECT
     streams.kind,
     streams.stream,
     known.covered_since,
-    known.covered_until,
-    (epoch_us(clock.now) - epoch_us(known.covered_until)) / 1e6 AS lag_s,
+    tops.covered_until,
+    (epoch_us(clock.now) - epoch_us(tops.covered_until)) / 1e6 AS lag_s,
     coalesce(known.gaps, 0) AS gaps,
     last_runs.last_success_at,
     last_runs.last_run_at,
@@ -41,5 +50,7 @@ FROM etl.streams AS streams
 CROSS JOIN clock
 LEFT JOIN known
     ON known.source = streams.source AND known.stream = streams.stream
+LEFT JOIN tops
+    ON tops.source = streams.source AND tops.stream = streams.stream
 LEFT JOIN last_runs
     ON last_runs.source = streams.source AND last_runs.stream = streams.stream

@@ -18,7 +18,7 @@ from etl.sources import list_tables
 from etl.store.integrity import check_store
 from etl.tables import CONTENT_COLUMNS
 from tests.views.history import History, make_history
-from tests.views.store import NOW, insert, open_store
+from tests.views.store import NOW, insert, insert_coverage, open_store
 
 BEFORE = NOW - timedelta(days=20)
 TABLES = list_tables()
@@ -196,6 +196,55 @@ def test_old_executions_go_with_all_that_belongs_to_them(
         store, "SELECT count(*), count(DISTINCT executions_before) FROM etl.pruned"
     )
     assert (streams, horizons) == (len(read(store, "FROM etl.streams")), 1)
+
+
+@pytest.fixture
+def steady() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Ten days of an execution every six hours, a quarter before the hour; all of them known."""
+    with open_store() as connection:
+        ran = {"source": "steady", "stream": "executions", "exit_code": 0, "duration_ms": 1}
+        rows = [
+            ran | {"id": str(n), "started_at": NOW - timedelta(hours=6 * n, minutes=15)}
+            for n in range(40)
+        ]
+        insert(connection, "riza.executions", rows)
+        ranges = [(NOW - timedelta(days=30), NOW)]
+        insert_coverage(connection, "riza", "steady", "executions", ranges)
+        yield connection
+
+
+@pytest.mark.parametrize("view", ["failure_rate_daily", "duration_daily", "throughput"])
+def test_days_are_complete_behind_the_one_up_to_which_executions_went(
+    steady: duckdb.DuckDBPyConnection, view: str
+) -> None:
+    sql = f"SELECT day, is_complete FROM {view} ORDER BY day"
+    days = [NOW.date() - timedelta(days=n) for n in range(5, -1, -1)]
+    assert read(steady, sql)[-6:] == [*((day, True) for day in days[:-1]), (days[-1], False)]
+
+    prune(steady, TABLES, Horizons(executions_before=NOW - timedelta(days=5)), NOW)
+
+    known = [False, True, True, True, True, False]
+    assert read(steady, sql) == list(zip(days, known, strict=True))
+
+
+@pytest.mark.parametrize("view", ["failure_rate_hourly", "concurrency"])
+def test_hours_are_complete_behind_the_one_up_to_which_executions_went(
+    steady: duckdb.DuckDBPyConnection, view: str
+) -> None:
+    before = NOW - timedelta(days=2, minutes=30)
+
+    prune(steady, TABLES, Horizons(executions_before=before), NOW)
+
+    rows = read(steady, f"SELECT is_complete FROM {view} ORDER BY hour")
+    assert [known for (known,) in rows] == [False, *[True] * 8]
+
+
+def test_payloads_that_went_leave_time_complete(store: duckdb.DuckDBPyConnection) -> None:
+    known = read_view(store, "complete_ranges")
+
+    prune(store, TABLES, Horizons(payloads_before=BEFORE), NOW)
+
+    assert read_view(store, "complete_ranges") == known != []
 
 
 def test_what_is_found_is_what_goes(store: duckdb.DuckDBPyConnection) -> None:

@@ -264,7 +264,7 @@ WITH parts AS (
                 least(epoch_us(until) - $since, $now - $since) / ($now - $since)
             ] ORDER BY since
         ) AS covered
-    FROM etl.coverage
+    FROM known_ranges
     WHERE epoch_us(until) > $since AND epoch_us(since) < $now
     GROUP BY source, stream
 )

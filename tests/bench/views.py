@@ -23,8 +23,8 @@ GOAL_S = 1.0
 REPORT = ("--config", "demo/etl.toml", "report", "report.html")
 BUILDING_BLOCKS = {
     *("clock", "executions_airflow", "executions_b3os", "executions_foundry", "executions_riza"),
-    *("mapped_executions", "executions", "works", "local_executions", "complete_ranges"),
-    *("failures", "retry_chains", "outcome_runs"),
+    *("mapped_executions", "executions", "works", "local_executions", "known_ranges"),
+    *("complete_ranges", "failures", "retry_chains", "outcome_runs"),
 }
 """They have a row per execution, or are read only by way of others."""
 TABLES = {

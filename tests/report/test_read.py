@@ -13,7 +13,15 @@ from tests.report.conftest import ALL_DAYS
 from tests.views.conftest import Case, build_case
 from tests.views.expected import find_quantile, find_wilson
 from tests.views.history import DAY, make_history
-from tests.views.store import NOW, insert, insert_coverage, open_store, read, set_meta
+from tests.views.store import (
+    NOW,
+    insert,
+    insert_coverage,
+    insert_pruned,
+    open_store,
+    read,
+    set_meta,
+)
 
 MIDNIGHT = NOW.replace(hour=0)
 
@@ -223,6 +231,21 @@ def test_days_in_a_gap_and_today_are_not_complete_and_others_without_executions_
     assert [day.is_complete for day in alpha.days] == [True, False, False, True, False]
     assert [day.executions for day in alpha.days] == [1, 0, 0, 0, 0]
     assert (figures.now.is_known, figures.before.is_known) == (False, True)
+
+
+def test_days_that_were_pruned_are_neither_complete_nor_filled() -> None:
+    store = open_store()
+    insert(store, "riza.executions", [make_row("e1", NOW - DAY)])
+    insert_coverage(store, "riza", "alpha", "executions", [(NOW - 90 * DAY, NOW)])
+    insert_pruned(store, "alpha", "executions", NOW - 3 * DAY)
+
+    figures = read_figures(store, (), 5, NOW)
+
+    (alpha,), (stream,) = figures.sources.rows, figures.streams.rows
+    assert [day.is_complete for day in alpha.days] == [False, False, True, True, False]
+    assert (figures.now.is_known, figures.before.is_known) == (False, False)
+    # The page begins four days and a half ago.
+    assert stream.covered == ((pytest.approx(1.5 / 4.5), 1.0),)
 
 
 def test_an_error_is_new_only_if_the_time_before_is_known() -> None:

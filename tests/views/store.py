@@ -105,6 +105,17 @@ def insert_coverage(
         )
 
 
+def insert_pruned(
+    connection: duckdb.DuckDBPyConnection, source: str, stream: str, before: datetime | None
+) -> None:
+    """A stream whose older executions, or (None) only payloads, were pruned."""
+    connection.execute(
+        "INSERT INTO etl.pruned (source, stream, executions_before, payloads_before) "
+        "VALUES (?, ?, make_timestamptz(?), make_timestamptz(?))",
+        [source, stream, None if before is None else to_us(before), to_us(NOW)],
+    )
+
+
 def set_meta(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
     connection.execute("DELETE FROM etl.meta WHERE name = ?", [name])
     connection.execute("INSERT INTO etl.meta VALUES (?, ?)", [name, value])

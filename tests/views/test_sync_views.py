@@ -6,11 +6,20 @@ from typing import Any
 
 import pytest
 
-from etl.coverage import Interval, find_gaps, merge
+from etl.coverage import Interval, find_gaps, merge, subtract
+from etl.records import EPOCH
 from tests.views.conftest import Case, build_case
 from tests.views.expected import assert_same, group
 from tests.views.history import DAY, HOUR, make_history
-from tests.views.store import NOW, insert, insert_coverage, open_store, read, to_us
+from tests.views.store import (
+    NOW,
+    insert,
+    insert_coverage,
+    insert_pruned,
+    open_store,
+    read,
+    to_us,
+)
 
 Ranges = list[tuple[datetime, datetime]]
 
@@ -25,6 +34,32 @@ def make_ranges(chance: random.Random) -> Ranges:
     return [(interval.since, interval.until) for interval in merged]
 
 
+def prune_some(chance: random.Random, store: Any, stream: str, ranges: Ranges) -> Ranges:
+    """What is left where a stream was pruned; some are not, of some only the payloads are."""
+    if chance.random() < 0.3:
+        return ranges
+    before = chance.choice((None, *(NOW - hours * HOUR for hours in (70, 40, 20, 0))))
+    insert_pruned(store, "s", stream, before)
+    if before is None:
+        return ranges
+    ledger = subtract(merge(Interval(*pair) for pair in ranges), Interval(EPOCH, before))
+    return [(interval.since, interval.until) for interval in ledger]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_known_ranges(seed: int) -> None:
+    chance = random.Random(seed)
+    store = open_store()
+    expected = []
+    for stream in "abcd":
+        ranges = make_ranges(chance)
+        insert_coverage(store, "riza", "s", stream, ranges)
+        for since, until in prune_some(chance, store, stream, ranges):
+            expected.append({"source": "s", "stream": stream, "since": since, "until": until})
+
+    assert_same(read(store, "FROM known_ranges"), expected, "stream", "since")
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_coverage_gaps(seed: int) -> None:
     chance = random.Random(seed)
@@ -33,6 +68,7 @@ def test_coverage_gaps(seed: int) -> None:
     for stream in "abc":
         ranges = make_ranges(chance)
         insert_coverage(store, "riza", "s", stream, ranges)
+        ranges = prune_some(chance, store, stream, ranges)
         if ranges:
             ledger = merge(Interval(*pair) for pair in ranges)
             for gap in find_gaps(ledger, ranges[0][0], ranges[-1][1]):
@@ -45,12 +81,13 @@ def test_coverage_gaps(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_complete_ranges(seed: int) -> None:
-    """A moment is in a complete range when it is in a range of each stream."""
+    """A moment is in a complete range when it is in a range of each stream, and not pruned."""
     chance = random.Random(seed)
     store = open_store()
     streams = [make_ranges(chance) for _ in range(chance.choice((1, 2, 3)))]
     for number, ranges in enumerate(streams):
         insert_coverage(store, "foundry", "s", str(number), ranges)
+        streams[number] = prune_some(chance, store, str(number), ranges)
     moments = [NOW + n * HOUR / 2 for n in range(-160, 60)]
 
     rows = read(store, "FROM complete_ranges")
@@ -89,6 +126,17 @@ def test_of_a_ledger_of_making_a_range_begins_later_by_the_longest_wait() -> Non
     insert(store, "b3os.executions", rows)
 
     expected = [{"source": "s", "since": NOW - 22 * HOUR, "until": NOW}]
+    assert read(store, "FROM complete_ranges") == expected
+
+
+def test_what_was_pruned_by_its_making_may_have_started_as_much_later() -> None:
+    store = open_store()
+    insert_coverage(store, "b3os", "s", "executions", [(NOW - 9 * DAY, NOW)])
+    insert_pruned(store, "s", "executions", NOW - 5 * DAY)
+    made = {"source": "s", "id": "1", "created_at": NOW - DAY, "started_at": NOW - DAY + 2 * HOUR}
+    insert(store, "b3os.executions", [made])
+
+    expected = [{"source": "s", "since": NOW - 5 * DAY + 2 * HOUR, "until": NOW}]
     assert read(store, "FROM complete_ranges") == expected
 
 
@@ -157,6 +205,30 @@ def test_sync_freshness() -> None:
             "last_error": "no answer",
         },
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "since", "gaps"),
+    [
+        (None, NOW - 9 * DAY, 1),
+        (NOW - 7 * DAY, NOW - 7 * DAY, 1),
+        (NOW - 3 * DAY, NOW - 2 * DAY, 0),
+        (NOW, None, 0),
+    ],
+)
+def test_freshness_of_a_pruned_stream_is_what_it_was_and_covers_less(
+    before: datetime | None, since: datetime | None, gaps: int
+) -> None:
+    """Even of one that ended so long ago that nothing of it is left: it lags all the same."""
+    store = open_store()
+    ranges = [(NOW - 9 * DAY, NOW - 5 * DAY), (NOW - 2 * DAY, NOW - DAY)]
+    insert_coverage(store, "riza", "s", "executions", ranges)
+    insert_pruned(store, "s", "executions", before)
+
+    (row,) = read(store, "FROM sync_freshness")
+
+    assert (row["covered_since"], row["gaps"]) == (since, gaps)
+    assert (row["covered_until"], row["lag_s"]) == (NOW - DAY, DAY.total_seconds())
 
 
 def test_sync_runs() -> None:
