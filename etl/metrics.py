@@ -140,8 +140,8 @@ def _read_exit_code(stream: StreamTotals) -> float | None:
 
 
 def _read_covered_until(stream: StreamTotals) -> float | None:
-    ledger = stream.status.ledger
-    return (ledger[-1].until - EPOCH).total_seconds() if ledger else None
+    until = stream.status.known_until
+    return None if until is None else (until - EPOCH).total_seconds()
 
 
 def _read_lag(stream: StreamTotals) -> float | None:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from etl.coverage import Interval, Ledger, find_gaps
-from etl.records import Order, SourceConfig, Stream, from_epoch_us
+from etl.coverage import Interval, Ledger, find_gaps, subtract
+from etl.records import EPOCH, Order, SourceConfig, Stream, from_epoch_us
 from etl.sources import SOURCES
-from etl.store.read import find_beginning, find_lookback, read_stream_states
+from etl.store.read import StreamState, find_beginning, find_lookback, read_stream_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,10 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One stream. `gaps` lie between where the history begins and the newest time known.
+    """One stream. `ledger` is what is known and was not pruned: what the store has all of.
 
-    `lag` is how far that is behind now, None for a stream of which nothing is known.
+    `gaps` lie between where the history begins and `known_until`, the newest time known, pruned or
+    not; `lag` is how far that is behind now. Both are None for a stream that was never synced.
     """
 
     source: str
@@ -39,6 +40,7 @@ class StreamStatus:
     rows: int
     open_rows: int
     ledger: Ledger
+    known_until: datetime | None
     gaps: tuple[Interval, ...]
     lag: timedelta | None
     order: Order | None
@@ -70,13 +72,21 @@ def _read_stream(
         source.payloads,
         rows,
         open_rows,
-        state.ledger,
+        _subtract_pruned(state),
+        top,
         find_gaps(state.ledger, find_beginning(source, state), top) if top else (),
         None if top is None else max(timedelta(), now - top),
         stream.order or state.order,
         find_lookback(source, stream, state),
         _read_last_run(connection, source.name, stream.name),
     )
+
+
+def _subtract_pruned(state: StreamState) -> Ledger:
+    """What is covered, without what is so only in order not to be fetched again."""
+    if state.pruned_before is None:
+        return state.ledger
+    return subtract(state.ledger, Interval(EPOCH, state.pruned_before))
 
 
 def _count_rows(

@@ -72,7 +72,7 @@ def make_row(status: StreamStatus, now: datetime, max_lag: timedelta | None) -> 
         format_count(status.rows),
         format_count(status.open_rows),
         format_time(ledger[0].since) if ledger else "nothing",
-        format_time(ledger[-1].until) if ledger else "",
+        format_time(status.known_until),
         paint(str(len(status.gaps)), "bad" if status.gaps else "plain"),
         paint(
             "" if status.lag is None else format_lag(status.lag),

@@ -35,6 +35,39 @@ def test_a_synced_stream_is_shown_with_coverage_lag_and_last_run(stage: Stage) -
     ]  # fmt: skip
 
 
+def test_a_pruned_stream_is_known_from_where_it_was_pruned(stage: Stage) -> None:
+    stage.run("sync")
+    later = stage.but(now=NOW + timedelta(hours=6))
+    later.run("prune", "--executions-older-than", "24h", "--yes")
+
+    (status,) = json.loads(later.run("status", "--json").stdout)
+
+    assert status["coverage"] == [["2026-01-01T06:00:00+00:00", "2026-01-02T00:00:00+00:00"]]
+    assert (status["gaps"], status["lag_s"]) == ([], 21_600.0)
+    assert read_cells(later.run("status").stdout.splitlines()[2])[2:8] == [
+        "0", "0", "2026-01-01 06:00:00", "2026-01-02 00:00:00", "0", "6h",
+    ]  # fmt: skip
+
+
+def test_a_stream_that_was_pruned_as_a_whole_lags_and_fails_the_health_check(
+    stage: Stage,
+) -> None:
+    stage.run("sync")
+    later = stage.but(now=NOW + timedelta(days=9))
+    later.run("prune", "--executions-older-than", "2d", "--yes")
+
+    result = later.run("status", "--max-lag", "2d")
+
+    assert read_cells(result.stdout.splitlines()[2])[2:7] == [
+        "0", "0", "nothing", "2026-01-02 00:00:00", "0",
+    ]  # fmt: skip
+    assert json.loads(later.run("status", "--json").stdout)[0]["coverage"] == []
+    assert (result.exit_code, result.stderr) == (
+        8,
+        "etl: error: interpreter/executions is 9d behind; allowed are 2d\n",
+    )
+
+
 def test_what_an_api_does_not_document_is_one_line_of_the_status(stage: Stage) -> None:
     records = [make_record(n, language="cobol", colour="red", size=[{"x": 1}]) for n in (1, 2)]
     seen = stage.but(handler=RizaApi(records))
