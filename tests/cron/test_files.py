@@ -1,7 +1,6 @@
 """What stands in cron/ is understood by who reads it, and by the program."""
 
 import json
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import kubernetes_validate
 import pytest
 from click.testing import CliRunner
 
+from etl import __version__
 from etl.cli import main
 from etl.config import load_config
 from tests.cron.files import (
@@ -167,7 +167,6 @@ def test_the_image_holds_what_is_there_and_runs_as_nobody_in_particular() -> Non
         if instruction == "COPY" and not value.startswith("--from")
         for name in value.split()[:-1]
     ]
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
     assert [name for name in copied if not (ROOT / name).exists()] == []
     assert {".ci/constraints.txt", "pyproject.toml", "etl", "sql"} <= set(copied)
@@ -175,8 +174,8 @@ def test_the_image_holds_what_is_there_and_runs_as_nobody_in_particular() -> Non
     user = str(read_pod()["securityContext"]["runAsUser"])
     assert said["USER"].split(":")[0] == user != "0"
     assert json.loads(said["ENTRYPOINT"]) == ["/opt/etl/bin/etl"]
-    assert read_pod()["containers"][0]["image"] == f"etl-executions:{version}"
-    assert f"etl-executions:{version}" in (CRON / "Dockerfile").read_text().splitlines()[0]
+    assert read_pod()["containers"][0]["image"] == f"etl-executions:{__version__}"
+    assert f"etl-executions:{__version__}" in (CRON / "Dockerfile").read_text().splitlines()[0]
 
 
 def test_the_readme_names_each_file() -> None:
