@@ -294,24 +294,6 @@ def start_server(
     return DemoServer(settings or DemoSettings(), now, host, port, sleep)
 
 
-def serve_forever(
-    on_ready: Callable[[str], None],
-    settings: DemoSettings | None = None,
-    *,
-    now: Clock,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    until: threading.Event | None = None,
-) -> None:
-    """Serves in the foreground: gives the base URL to `on_ready`, then blocks until `until` is set.
-
-    An interrupt goes through to the caller after the server has stopped.
-    """
-    with start_server(settings, now=now, host=host, port=port) as server:
-        on_ready(server.base_url)
-        (until or threading.Event()).wait()
-
-
 def _send(
     connection: socket.socket,
     answer: Answer,

@@ -3,6 +3,7 @@
 What each column may hold is declared where the table is (`Column.role`); the rules live here. A
 secret becomes a keyed fingerprint, so that the same secret can be recognised but not read.
 
+plan         who redacts, and in which columns there is something to do
 page         the records of a page: a fast look at all, care for a few
 record       one record, looked through with care
 typed        known places: secret columns, contents of files

@@ -6,4 +6,6 @@ pump     fetch threads, a bounded queue, one load thread
 load     pages -> redacted rows -> batches -> the store
 commits  one thread that commits a batch while the load thread makes the next one
 run      one source after the other, errors as values
+fetch    single records by their ids
+replay   quarantined records, tried again
 """

@@ -1,7 +1,6 @@
 """The server as a server: authentication, connections, headers, limits, stopping."""
 
 import gzip
-import queue
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import msgspec
 import pytest
 
 from etl.demo.cache import CHUNK_SIZE, Chunk, ChunkCache
-from etl.demo.server import DemoSettings, serve_forever, start_server
+from etl.demo.server import DemoSettings, start_server
 
 from .conftest import NOW, World
 from .shapes import B3osError, FoundryError, RizaStatus
@@ -176,25 +175,6 @@ def test_stopping_closes_connections_that_are_kept_alive(world: World) -> None:
         client.get(LIST)
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith("demo-") for name in names)
-
-
-def test_serving_in_the_foreground_tells_its_address_and_ends_when_told() -> None:
-    addresses: queue.Queue[str] = queue.Queue()
-    until = threading.Event()
-    thread = threading.Thread(
-        target=serve_forever,
-        args=(addresses.put, SMALL),
-        kwargs={"now": lambda: NOW, "until": until},
-    )
-    thread.start()
-    address = addresses.get(timeout=30)
-
-    response = httpx.get(address + LIST, headers={"Authorization": "Bearer demo-token"})
-    until.set()
-    thread.join(30)
-
-    assert response.status_code == 200
-    assert not thread.is_alive()
 
 
 def test_what_was_visible_at_the_start_stays_while_the_server_runs(world: World) -> None:
