@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 
 class Secrecy(IntEnum):
@@ -29,17 +29,33 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"[A-Z]{2,}(?=(?:keys?|pass)(?![a-z]))|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+"""A word of an identifier; also the first of `APIkey` and `DBpass`."""
 
 _SECRET_WORDS = _words(
     "password passwords passwd pwd pass passphrase passphrases passcode passcodes secret secrets "
     "credential credentials cred creds authorization authentication auth token cookie cookies "
-    "jwt jwts bearer apikey apikeys"
+    "jwt jwts bearer apikey apikeys privkey passwort mnemonic mnemonics seedphrase"
 )
+_SECRET_PHRASES = frozenset(
+    {
+        ("seed", "phrase"),
+        ("recovery", "code"),
+        ("recovery", "codes"),
+        ("backup", "code"),
+        ("backup", "codes"),
+        ("connection", "string"),
+        ("keyfile", "dict"),
+        ("keyfile", "json"),
+    }
+)
+"""Two words that mean a secret only together."""
+
 _SECRET_ENDINGS = re.compile(
     r"(?:password|passwd|passphrase|secret|apikey|accesskey|privatekey|secretkey|signingkey"
     r"|encryptionkey|accountkey|authkey|sharedkey|masterkey|licensekey|subscriptionkey|sshkey"
-    r"|token|auth|credential|cookie|sessionid|sessid|sessionkey|(?:ssh|db|user|smtp|root|key)pass"
+    r"|token|auth|credential|cookie|sessionid|sessid|sessionkey"
+    r"|(?:ssh|db|pg|user|admin|smtp|ftp|root|key|store)pass"
     r"|pwd)s?$|password"
 )
 """Names written as one word: `dbpassword`, `phpsessid`, `openaiapikey`."""
@@ -50,7 +66,9 @@ _KEY_OWNERS = _words(
     "root client consumer app application hmac jwt token webhook server bot user sas team ai "
     "openai anthropic claude gemini mistral cohere groq stripe aws azure gcp google github gitlab "
     "slack twilio sendgrid mailgun mailchimp datadog cloudflare pinecone supabase firebase algolia "
-    "heroku sentry telegram discord paypal square plaid shopify hubspot notion airtable"
+    "heroku sentry telegram discord paypal square plaid shopify hubspot notion airtable rapidapi "
+    "function functions fernet write wallet infura alchemy instrumentation integration openrouter "
+    "perplexity replicate huggingface hf tavily serpapi langsmith"
 )
 """`key` alone means nothing; after one of these words it opens something."""
 
@@ -60,15 +78,22 @@ _DESCRIBING = _words(
     "count counts length len size limit limits type types policy name names expiry expires "
     "expiration expired ttl at in on status usage used total max min version format url uri "
     "endpoint error errors enabled required valid field label kind method mode source consent "
-    "domain id ids"
+    "domain id ids address symbol decimals amount balance price contract out cost budget rate "
+    "ratio threshold through yield provider scope scopes success failure failures latency duration "
+    "ms level score strength changed scanned banner"
 )
 """A last word that makes the value something *about* a secret: `token_type`, `secret_name`."""
 
+_ASKING = _words("has is needs requires")
+"""A first word that does the same: `has_password`."""
+
 _COUNTING = _words(
-    "max min num number total prompt completion input output cached reasoning used avg mean per "
-    "remaining new generated eos bos pad unk stop special audio text"
+    "max min num number total prompt completion reasoning avg mean per eos bos pad unk stop special"
 )
-"""Words that make `tokens` a quantity: `max_tokens`, `prompt_tokens`."""
+"""Words that make `token` and `tokens` a quantity, or a word of a language model: `max_tokens`."""
+
+_COUNTING_MANY = _words("input output cached used remaining new generated audio text")
+"""Words that do so for `tokens`; a `new_token` is a number or a secret."""
 
 _ENVIRONMENT_WORDS = _words(
     "env envs environ environment environments envvar envvars dotenv auth oauth basicauth httpauth "
@@ -95,13 +120,20 @@ _SEGMENTS = re.compile(r"[.\[\]]+")
 
 
 _SIGNS = (
-    *("key", "token", "cookie", "pass", "sess", "secret"),
-    *("cred", "auth", "pwd", "jwt", "bearer", "\\u"),
+    *(("k", "key"), ("k", "token"), ("k", "cookie"), ("p", "pass"), ("s", "sess")),
+    *(("c", "secret"), ("d", "cred"), ("u", "auth"), ("w", "pwd"), ("j", "jwt")),
+    *(("b", "bearer"), ("\\", "\\u"), ("c", "neonic"), ("p", "seedphrase")),
+    *(("y", "recoerycode"), ("b", "backupcode"), ("c", "connectionstrin")),
 )
-"""One of them is in each name that means a secret, or in a name that is written with escapes."""
+"""One of them is in each name that means a secret, or in a name that is written with escapes.
+
+They are as `_fold` leaves them: `mnemonic` without its m. Before each stands a letter of it, as
+looking for that costs a fraction.
+"""
 
 _LOWER = bytes(range(256)).lower()
-_IN_SIGNS = frozenset("".join(_SIGNS) + "".join(_SIGNS).upper() + "\0")
+_LETTERS = "abcdehijknoprstuwy\\"
+_IN_SIGNS = frozenset(_LETTERS + _LETTERS.upper() + "\0")
 _IN_NO_SIGN = bytes(code for code in range(256) if chr(code) not in _IN_SIGNS)
 
 
@@ -109,8 +141,8 @@ def may_name_secret(text: str) -> bool:
     """Whether JSON text can hold a key name that means a secret: a fast first test."""
     folded = _fold(text)
     # A loop: most texts are short, and there any() would take longer for its generator.
-    for sign in _SIGNS:  # noqa: SIM110
-        if sign in folded:
+    for letter, sign in _SIGNS:  # noqa: SIM110
+        if letter in folded and sign in folded:
             return True
     return False
 
@@ -121,7 +153,7 @@ def find_named(jsons: Sequence[str]) -> list[int]:
     All are searched as one: in most pages there are few of the signs, and those in few texts.
     """
     whole = _fold(_SEPARATOR.join(jsons))
-    signs = [sign for sign in _SIGNS if sign in whole]
+    signs = [sign for letter, sign in _SIGNS if letter in whole and sign in whole]
     if not signs:
         return []
     ends = list(accumulate([len(text) + 1 for text in whole.split(_SEPARATOR)]))
@@ -174,15 +206,20 @@ def may_name_field(text: str) -> bool:
 @lru_cache(maxsize=16_384)
 def classify_name(name: str) -> Secrecy:
     """What a key name says of the value below it."""
-    words = split_words(name)
-    if not words or _is_about(words):
+    words = _drop_numbers(split_words(name))
+    if not words or _is_about(words) or _is_quantity(words):
         return Secrecy.PLAIN
-    if not _SECRET_WORDS.isdisjoint(words) or _is_key(words) or _is_session(words):
-        return Secrecy.PLAIN if _is_quantity(words) else Secrecy.SECRET
-    if "tokens" in words:
-        return Secrecy.PLAIN if _is_quantity(words) else Secrecy.UNLESS_NUMBER
-    is_secret = any(_SECRET_ENDINGS.search(word) for word in words)
-    return Secrecy.SECRET if is_secret else Secrecy.PLAIN
+    if words == ["pass"] or _may_be_quantity(words):
+        return Secrecy.UNLESS_NUMBER
+    return Secrecy.SECRET if _opens(words) else Secrecy.PLAIN
+
+
+@lru_cache(maxsize=4_096)
+def classify_label(label: str) -> Secrecy:
+    """The same for a value that names the one beside it: what has blanks in it is a title."""
+    secrecy = classify_name(label)
+    is_title = secrecy is Secrecy.SECRET and " " in label.strip()
+    return Secrecy.UNLESS_NUMBER if is_title else secrecy
 
 
 @lru_cache(maxsize=4_096)
@@ -210,14 +247,31 @@ def split_words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
+def _drop_numbers(words: list[str]) -> list[str]:
+    """The words without numbers at the end: `pass@1`, `api_key_2`."""
+    while words and words[-1].isdecimal():
+        words = words[:-1]
+    return words
+
+
 def _is_about(words: list[str]) -> bool:
     if words[-1] in ("id", "ids"):
         return _OPENING_IDS.isdisjoint(words)
-    return len(words) > 1 and words[-1] in _DESCRIBING
+    return len(words) > 1 and (words[-1] in _DESCRIBING or words[0] in _ASKING)
 
 
 _OPENING_IDS = frozenset({"session", "access", "secret", "sess"})
 """An id of these opens something, or is half of what does."""
+
+
+def _opens(words: list[str]) -> bool:
+    return (
+        not _SECRET_WORDS.isdisjoint(words)
+        or not _SECRET_PHRASES.isdisjoint(pairwise(words))
+        or _is_key(words)
+        or _is_session(words)
+        or any(_SECRET_ENDINGS.search(word) for word in words)
+    )
 
 
 def _is_key(words: list[str]) -> bool:
@@ -234,6 +288,18 @@ def _is_session(words: list[str]) -> bool:
 
 def _is_quantity(words: list[str]) -> bool:
     """`max_token` is a number of tokens; `output_auth_token` is not."""
+    if not _is_token_only(words):
+        return False
+    return not _COUNTING.isdisjoint(words) or (
+        "tokens" in words and not _COUNTING_MANY.isdisjoint(words)
+    )
+
+
+def _may_be_quantity(words: list[str]) -> bool:
+    """`tokens` count what a language model read, unless they are text; so does `output_token`."""
+    return _is_token_only(words) and ("tokens" in words or not _COUNTING_MANY.isdisjoint(words))
+
+
+def _is_token_only(words: list[str]) -> bool:
     is_token = not {"token", "tokens"}.isdisjoint(words)
-    others = _SECRET_WORDS.intersection(words) - {"token"}
-    return is_token and not others and not _COUNTING.isdisjoint(words)
+    return is_token and _SECRET_WORDS.intersection(words) <= {"token"}

@@ -15,6 +15,7 @@ import msgspec
 from etl.redact.fingerprint import make_fingerprint
 from etl.redact.names import (
     Secrecy,
+    classify_label,
     classify_name,
     has_escaped_key,
     has_secret_label,
@@ -39,8 +40,17 @@ _begins_json = re.compile(rf"\s*(?:\{{\s*\"|\[\s*(?:[\[{{\"]|{_SCALAR}))").match
 _NUMBER = re.compile(r"-?\d[\d.eE+-]*|NaN|-?Infinity")
 _LABEL_KEYS = frozenset({"name", "key", "header", "field", "variable"})
 _VALUE_KEYS = frozenset({"value", "val", "values"})
+_ASSET_KEYS = frozenset(
+    {
+        *("address", "amount", "balance", "chain", "chainid", "contract", "contractaddress"),
+        *("decimals", "name", "network", "price", "symbol"),
+    }
+)
+"""What tells that a `token` is a currency, and is no secret."""
 
 Classify = Callable[[str], Secrecy]
+Labelled = tuple[range, Secrecy]
+"""The leaves of a value, and what its label says of it."""
 
 
 class Edit(NamedTuple):
@@ -72,13 +82,19 @@ class Edited:
 
 @dataclass(slots=True)
 class _Container:
-    """An object or array being read; `here` is the secrecy of the value that comes next."""
+    """An object or array being read; `here` is the secrecy of the value that comes next.
+
+    `first`: how many leaves came before it. `label`: what one of its leaves says of its `values`,
+    which are the leaves of each. `is_asset`: it may tell of a currency, see _ASSET_KEYS.
+    """
 
     inside: Secrecy
     here: Secrecy
+    first: int = 0
     key: str = ""
-    is_labelled: bool = False
-    values: list[int] = field(default_factory=list)
+    label: Secrecy = Secrecy.PLAIN
+    values: list[range] = field(default_factory=list)
+    is_asset: bool = False
 
 
 def list_leaves(
@@ -86,15 +102,16 @@ def list_leaves(
     classify: Classify = classify_name,
     root: Secrecy = Secrecy.PLAIN,
     start: int = 0,
-    is_one: bool = False,
+    name: str | None = None,
 ) -> list[Leaf]:
     """The leaves of JSON text, each with what the keys above it say.
 
-    `is_one`: only those of the one value that begins at `start`.
+    With a `name`, only those of the one value that begins at `start`, below that key.
     """
     leaves: list[Leaf] = []
-    container = _Container(root, root)
+    container = _Container(root, root, is_asset=name is not None and _may_be_asset(name.lower()))
     above: list[_Container] = []
+    labelled: list[Labelled] = []
     for match in _TOKEN.finditer(text, start):
         kind = match.lastgroup
         if kind == "colon":
@@ -104,14 +121,19 @@ def list_leaves(
             continue
         if kind == "open":
             above.append(container)
-            container = _Container(container.here, container.here)
+            container = _open_container(container, len(leaves))
         elif kind == "close":
-            _label_values(container, leaves)
+            labelled += _list_labelled(container)
+            inner = range(container.first, len(leaves))
             container = above.pop() if above else _Container(root, root)
+            _note_value(container, inner)
         else:
             _add_leaf(container, leaves, text, match)
-        if is_one and not above:
+        if name is not None and not above:
             break
+    for unclosed in (container, *reversed(above)):
+        labelled += _list_labelled(unclosed)
+    _label_leaves(leaves, labelled)
     return leaves
 
 
@@ -133,15 +155,29 @@ def find_secret_leaves(text: str) -> list[Leaf] | None:
         if text[stop] == "\\" or (begin and text[begin - 1] == "\\"):
             return None
         if stop > end:
-            leaves += list_leaves(text, classify_name, secrecy, stop + 1, is_one=True)
+            leaves += list_leaves(text, classify_name, secrecy, stop + 1, name=match[1])
             end = leaves[-1].end if leaves else stop
     return leaves
 
 
+def _open_container(parent: _Container, first: int) -> _Container:
+    is_named = parent.inside is Secrecy.PLAIN and _may_be_asset(parent.key)
+    is_asset = parent.is_asset if parent.key == "" else is_named
+    return _Container(parent.here, parent.here, first, is_asset=is_asset)
+
+
+def _may_be_asset(key: str) -> bool:
+    return key.endswith(("token", "tokens"))
+
+
 def _enter_key(container: _Container, name: str, classify: Classify) -> None:
     container.key = name.lower()
-    is_labelled_value = container.is_labelled and container.key in _VALUE_KEYS
-    own = Secrecy.SECRET if is_labelled_value else classify(name)
+    if container.is_asset and container.key in _ASSET_KEYS:
+        container.here = Secrecy.PLAIN
+        return
+    own = classify(name)
+    if container.key in _VALUE_KEYS:
+        own = _combine(container.label, own)
     if own is Secrecy.LABEL and container.inside is Secrecy.TYPED:
         container.here = Secrecy.PLAIN
     else:
@@ -160,18 +196,37 @@ def _add_leaf(container: _Container, leaves: list[Leaf], text: str, match: "re.M
     """Remember a string or number; `{"name": "Authorization", "value": …}` labels its sibling."""
     start, end = match.span()
     is_string = match.lastgroup == "text"
-    if container.key in _VALUE_KEYS:
-        container.values.append(len(leaves))
-    elif is_string and container.key in _LABEL_KEYS:
-        is_secret = classify_name(read_string(text[start:end])) is Secrecy.SECRET
-        container.is_labelled = container.is_labelled or is_secret
+    if is_string and container.key in _LABEL_KEYS:
+        label = classify_label(read_string(text[start:end]))
+        container.label = _combine(container.label, label)
+    _note_value(container, range(len(leaves), len(leaves) + 1))
     leaves.append(Leaf(start, end, container.here, is_string, False))
 
 
-def _label_values(container: _Container, leaves: list[Leaf]) -> None:
-    if container.is_labelled:
-        for place in container.values:
-            leaves[place] = leaves[place]._replace(secrecy=Secrecy.SECRET)
+def _note_value(container: _Container, inner: range) -> None:
+    """Remember the leaves of a value that a sibling may name."""
+    if container.key in _VALUE_KEYS:
+        container.values.append(inner)
+
+
+def _list_labelled(container: _Container) -> list[Labelled]:
+    if container.label is Secrecy.PLAIN:
+        return []
+    return [(inner, container.label) for inner in container.values]
+
+
+def _label_leaves(leaves: list[Leaf], labelled: list[Labelled]) -> None:
+    """Give the leaves of each labelled value their label.
+
+    What stands in another comes before it, so from behind each leaf is looked at once.
+    """
+    for label in (Secrecy.UNLESS_NUMBER, Secrecy.SECRET):
+        begin = len(leaves)
+        for inner in [inner for inner, own in reversed(labelled) if own is label]:
+            for place in range(inner.start, min(inner.stop, begin)):
+                leaf = leaves[place]
+                leaves[place] = leaf._replace(secrecy=_combine(leaf.secrecy, label))
+            begin = min(begin, inner.start)
 
 
 def redact_names(

@@ -167,11 +167,17 @@ def _mask_assignments(text: str) -> str:
         value = "bare" if match["quoted"] is None else "quoted"
         start, end = match.span(value)
         is_sentence = value == "bare" and _is_word(match[value])
-        if start < place or is_sentence or classify_name(match["name"]) is not Secrecy.SECRET:
+        if start < place or is_sentence or not _is_secret(match["name"], match[value]):
             continue
         pieces += (text[place:start], MASK)
         place = end
     return "".join((*pieces, text[place:]))
+
+
+def _is_secret(name: str, value: str) -> bool:
+    secrecy = classify_name(name)
+    is_counted = secrecy is Secrecy.UNLESS_NUMBER and value.isdecimal()
+    return secrecy is not Secrecy.PLAIN and not is_counted
 
 
 def _is_word(text: str) -> bool:

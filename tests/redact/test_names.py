@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from etl.redact.names import (
     Secrecy,
     classify_field,
+    classify_label,
     classify_name,
     classify_typed,
     may_name_secret,
@@ -33,7 +34,10 @@ SECRET = list_words(
     device_token token_value bearer jwt userJwt Authorization Proxy-Authorization
     authorization_header auth basicAuth http_auth oauth credential credentials awsCredentials
     cred db_creds cookie Set-Cookie sessionCookie session_id sessionId PHPSESSID jsessionid
-    session_token
+    session_token APIkey APIKEY SSHkeys OPENAIkey DBpass pgpass adminpass ftp_pass storepass
+    userPassword1 api_key_2 passwort privkey mnemonic walletMnemonic seed_phrase seedPhrase
+    recovery_codes backupCodes connection_string ConnectionString keyfile_dict fernet_key walletKey
+    x-rapidapi-key x-functions-key INFURA_KEY alchemyKey openrouter_key segment_write_key
     """
 )
 
@@ -48,7 +52,12 @@ HARMLESS = list_words(
     session_count cookie_count cookies_enabled secret_name secretName password_length
     password_policy token_id credential_id key_id client_id cookieConsent tokenized assess
     crediting accredited incredible message address success process name value id status count
-    url
+    url token_symbol tokenDecimals tokenAddress tokenIn tokenOut tokenAmount token_balance
+    token_price token_cost token_rate pass_rate passRate pass_at_1 pass_threshold pass_through
+    first_pass_yield auth_provider auth_failures auth_duration_ms oauth_scopes authLatency
+    authorization_amount password_strength password_changed has_password is_password_set
+    needs_auth secrets_scanned cookie_banner seed phrase code backup connection string MONkey
+    eos_token stop_token total_token input_tokens newTokens
     """
 )
 
@@ -63,9 +72,22 @@ def test_a_name_that_only_looks_like_one_is_not(name: str) -> None:
     assert classify_name(name) is Secrecy.PLAIN
 
 
-def test_tokens_are_a_number_unless_they_are_text() -> None:
-    assert classify_name("tokens") is Secrecy.UNLESS_NUMBER
-    assert classify_name("accessTokens") is Secrecy.UNLESS_NUMBER
+@pytest.mark.parametrize(
+    "name",
+    list_words(
+        """tokens accessTokens new_token newToken new_access_token generated_token input_token
+        text_token remaining_token pass pass@1"""
+    ),
+)
+def test_what_may_be_counted_is_a_secret_if_it_is_text(name: str) -> None:
+    assert classify_name(name) is Secrecy.UNLESS_NUMBER
+
+
+def test_a_label_with_blanks_is_a_title_and_its_number_no_secret() -> None:
+    assert classify_label("Pass phrase") is Secrecy.UNLESS_NUMBER
+    assert classify_label("API key") is Secrecy.UNLESS_NUMBER
+    assert classify_label("api_key") is Secrecy.SECRET
+    assert classify_label("Pass rate") is Secrecy.PLAIN
 
 
 @given(

@@ -47,6 +47,16 @@ def test_only_the_secret_changes() -> None:
         ('[{"name":"Authorization","value":"a"},{"name":"Accept","value":"b"}]', ["a"]),
         ('{"value":"a","name":"api_key"}', ["a"]),
         ('{"key":"password","value":["a",{"b":"c"}]}', ["a", "c"]),
+        ('{"value":["a",{"b":"c"}],"name":"Authorization"}', ["a", "c"]),
+        ('{"value":{"b":[["c"]],"d":1},"name":"password"}', ["c", "1"]),
+        ('{"value":{"b":["c"]},"name":"API key","n":"x"}', ["c"]),
+        (
+            '[{"value":{"value":"a","name":"API key","n":1},"name":"password"}]',
+            ["a", "API key", "1"],
+        ),
+        ('{"value":{"a":"b"},"name":"password', ["b"]),
+        ('{"token":{"address":"0xA0","value":"a"}}', ["a"]),
+        ('{"credentials":{"token":{"address":"a"}}}', ["a"]),
         ('{"tokens":["a"]}', ["a"]),
         ('{"password":"a"}\n{"password":"b"}', ["a", "b"]),
         ('{"password":"cut o', ["cut o"]),
@@ -68,6 +78,9 @@ def test_every_leaf_below_a_secret_name_is_found(text: str, secrets: list[str]) 
         '{"password":null,"secret":true,"token":false,"auth":"","cookies":[],"jwt":{}}',
         '{"max_tokens":100,"tokens":512,"usage":{"prompt_tokens":1},"author":"a","monkey":1}',
         '{"a":"password","b":["token"]}',
+        '[{"name":"Pass rate","value":0.9},{"name":"Auth token","value":3},{"pass":10,"fail":2}]',
+        '{"tokenOut":"0xC0","tokenSymbol":"USDC","token":{"address":"0xA0","decimals":6}}',
+        '{"x":{"fromToken":{"symbol":"USDC"},"tokens":[{"chainId":1,"address":"0xA0"}]}}',
         '"password"',
         '{"a":"the password: x"}',
         "not json at all",
@@ -90,6 +103,16 @@ def test_deep_nesting_costs_no_recursion() -> None:
     text = "[" * 50_000 + '{"password":"a"}' + "]" * 50_000
 
     assert redact(text) == text.replace('"a"', f'"{mark("a")}"')
+
+
+def test_values_that_are_named_last_and_stand_in_each_other_are_read_once() -> None:
+    depth = 5_000
+    text = '{"value":' * depth + '"a"' + ',"name":"password"}' * depth
+
+    edited = redact_names(KEY, text)
+
+    assert edited.secrets[0] == "a"
+    assert edited.count == depth
 
 
 def test_unknown_fields_are_judged_by_their_whole_path() -> None:

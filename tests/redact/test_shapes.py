@@ -146,6 +146,7 @@ def test_what_is_no_password_stays(text: str) -> None:
         ("{'passwd': 'it is'}", "{'passwd': '***'}"),
         (r'"{\"password\": \"a b\"}"', r'"{\"password\": \"***\"}"'),
         ("a: b: secret=x1, url=y?secret=x2", "a: b: secret=***, url=y?secret=***"),
+        ("pass=abc-123 new_token=abc-124 pass=12", "pass=*** new_token=*** pass=12"),
         ("client_secret=abc-123, next", "client_secret=***, next"),
         (f"got {TOKENS['GitHub']} here", "got *** here"),
     ],
