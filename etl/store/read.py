@@ -20,7 +20,7 @@ from etl.records import (
 )
 
 LOOKBACK_MAX = timedelta(days=60)
-"""One record that appears a year late must not make every pass read the year again."""
+"""One record that comes a year late, or never ends, must not make every pass read the year again."""
 ANCHORS_MAX = 13
 OPEN_BY_ID_MAX = 50
 WHOLE_MAX = 100_000
@@ -141,25 +141,31 @@ def read_open(
     """The open records with a key time before the part that is read again anyway.
 
     The oldest are read by id, where the API can: so those that the platform forgot are found out,
-    too. What is more than a few is left to a walk.
+    too. What is more than a few is left to a walk, unless it has been open for very long.
     """
     table = stream.table
     if table.open_when is None or table.time is None:
         return OpenRecords()
-    rows = connection.execute(
+    by_id = OPEN_BY_ID_MAX if stream.is_retrievable else 0
+    walked_from_us = to_epoch_us(before - LOOKBACK_MAX)
+    [(ids, since_us)] = connection.execute(
         f"""
-        SELECT "{table.key[-1]}", epoch_us("{table.time}") FROM {table.name}
-        WHERE source = ? AND stream = ? AND ({table.open_when}) AND gone_at IS NULL
-            AND "{table.time}" < make_timestamptz({to_epoch_us(before)})
-        ORDER BY "{table.time}" LIMIT {OPEN_BY_ID_MAX + 1}
+        SELECT
+            list(id ORDER BY place) FILTER (place <= {by_id}),
+            min(time_us) FILTER (place > {by_id} AND time_us >= {walked_from_us})
+        FROM (
+            SELECT
+                "{table.key[-1]}" AS id,
+                epoch_us("{table.time}") AS time_us,
+                row_number() OVER (ORDER BY time_us, id) AS place
+            FROM {table.name}
+            WHERE source = ? AND stream = ? AND ({table.open_when}) AND gone_at IS NULL
+                AND "{table.time}" < make_timestamptz({to_epoch_us(before)})
+        )
         """,
         [source, stream.name],
     ).fetchall()
-    by_id = rows[:OPEN_BY_ID_MAX] if stream.is_retrievable else []
-    rest = rows[len(by_id) :]
-    return OpenRecords(
-        tuple(record_id for record_id, _ in by_id), from_epoch_us(rest[0][1]) if rest else None
-    )
+    return OpenRecords(tuple(ids or ()), None if since_us is None else from_epoch_us(since_us))
 
 
 def read_whole_ids(

@@ -22,7 +22,14 @@ from etl.records import EPOCH, Gap, Mark, Order, Stream, Table
 from etl.sources.airflow.tables import TASK_INSTANCES
 from etl.sources.b3os.tables import OPEN_RUN_STATUSES, OPEN_STATUSES
 from etl.store.lookup import Stored
-from etl.store.read import ANCHORS_MAX, OPEN_BY_ID_MAX, KnownStream, OpenRecords, StreamState
+from etl.store.read import (
+    ANCHORS_MAX,
+    LOOKBACK_MAX,
+    OPEN_BY_ID_MAX,
+    KnownStream,
+    OpenRecords,
+    StreamState,
+)
 from etl.store.upsert import find_unchanged, judge_rows
 from etl.store.write import Batch, RunRow, count_fate, describe_streams, walk_ledgers
 from etl.tables import Key
@@ -262,10 +269,11 @@ def read_open(store: ModelStore, source: str, stream: Stream, before: datetime) 
         (kept.row[time], kept.row[name])
         for kept in _list_rows(store, source, stream.name, table)
         if kept.row[status] in OPEN[table.name] and not kept.is_gone and kept.row[time] < before
-    )[: OPEN_BY_ID_MAX + 1]
-    by_id = found[:OPEN_BY_ID_MAX] if stream.is_retrievable else []
-    rest = found[len(by_id) :]
-    return OpenRecords(tuple(record_id for _, record_id in by_id), rest[0][0] if rest else None)
+    )
+    by_id = OPEN_BY_ID_MAX if stream.is_retrievable else 0
+    ids = tuple(record_id for _, record_id in found[:by_id])
+    walked = [when for when, _ in found[by_id:] if when >= before - LOOKBACK_MAX]
+    return OpenRecords(ids, min(walked, default=None))
 
 
 def read_anchors(
@@ -281,7 +289,7 @@ def read_anchors(
         near = sorted((m for m in marks if m.time >= edge), key=lambda mark: mark.time)
     else:
         near = sorted((m for m in marks if m.time < edge), key=lambda m: m.time, reverse=True)
-    distances = [2**n for n in range(ANCHORS_MAX + 1)]
+    distances = [2**n for n in range(ANCHORS_MAX)]
     return tuple(near[distance - 1] for distance in distances if distance <= len(near))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from etl.coverage import Interval
 from etl.records import Gap, Stream
-from etl.store.read import OpenRecords, read_anchors, read_open, read_stream_states
+from etl.store.read import LOOKBACK_MAX, OpenRecords, read_anchors, read_open, read_stream_states
 from tests.store.test_write import walked
 from tests.store.things import (
     JOBS,
@@ -87,6 +87,19 @@ def test_more_than_a_few_open_records_are_walked_behind_the_few(
 
     assert found.ids == tuple(f"t{n}" for n in range(50))
     assert found.since == minute(50)
+
+
+def test_what_has_been_open_for_very_long_does_not_make_all_be_read_again(
+    with_open: duckdb.DuckDBPyConnection,
+) -> None:
+    """Payments that nobody will make stay open for ever; those of the last weeks are walked."""
+    days = 24 * 60
+    old = [make_job(f"old{n}", n * days, "open") for n in range(1, 3)]
+    write_batch(with_open, make_batch(old, table=JOBS), minute(0))
+
+    found = read_open(with_open, "lab", JOBS_STREAM, minute(2 * days) + LOOKBACK_MAX)
+
+    assert found == OpenRecords(since=minute(2 * days))
 
 
 def test_a_record_that_is_gone_is_not_waited_for(with_open: duckdb.DuckDBPyConnection) -> None:
