@@ -10,7 +10,7 @@ from binascii import b2a_base64
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
 
@@ -137,7 +137,7 @@ def make_sought(secret: str) -> Sought:
             forms.append(core)
             if "+" in core or "/" in core:
                 forms += _write_base64_in_urls(core)
-    is_escaped = bool(parts) and _escaped_in_json(secret) is not None
+    is_escaped = bool(parts) and ("%" in secret or _escaped_in_json(secret) is not None)
     return Sought(secret, tuple([(_find_rare_letter(form), form) for form in forms]), is_escaped)
 
 
@@ -152,7 +152,10 @@ _seek_cached = lru_cache(maxsize=CACHED_SECRETS_MAX)(make_sought)
 
 
 def list_parts(secret: str) -> list[str]:
-    """The pieces of a secret that are secrets themselves: `Bearer x` is known by `x` alone."""
+    """The pieces of a secret that are secrets themselves: `Bearer x` is known by `x` alone.
+
+    What is escaped for a URL comes back without its escapes.
+    """
     if _plain_characters(secret):
         return [secret] if len(secret) >= ECHO_LEAST_CHARS else []
     stripped = secret.strip()
@@ -160,6 +163,8 @@ def list_parts(secret: str) -> list[str]:
     scheme, _, rest = stripped.partition(" ")
     if scheme.lower() in ("bearer", "basic", "token", "digest", "apikey"):
         pieces[rest.strip()] = None
+    if "%" in stripped:
+        pieces[unquote(stripped)] = None
     return [p for p in pieces if len(p) >= ECHO_LEAST_CHARS and not is_fingerprint(p)]
 
 

@@ -23,18 +23,30 @@ MASK = "***"
 MASKED_LEAST_CHARS = 4
 """A given secret shorter than this is no secret; masking it would make lines unreadable."""
 
+_NAME = r"[^\s:/?#\"'<>@\\]"
 _CONNECTION = re.compile(
-    r"(?P<before>:(?://|\\/\\/)[^\s:/?#\"'<>@\\]{0,128}:)"
-    r"(?P<secret>[^\s\"'<>\\/?#]{1,256}|(?!\d{1,5}[/?#])[^\s\"'<>\\@]{1,256})(?=@)"
+    rf"(?P<before>:(?://|\\/\\/)"
+    rf"(?:{_NAME}{{0,128}}:|{_NAME}{{1,128}}@{_NAME}{{1,128}}:(?=[^\s\"\\/?#]{{1,4096}}@)))"
+    r"(?!\d{1,5}[/?#'<>])"
+    r"(?P<secret>(?:[^\s\"'<>\\/?#]|(?<=\w)['<>](?=\w)){1,4096}|[^\s\"'<>\\@]{1,256})(?=@)"
 )
 """`scheme://user:password@host`, the password possibly with characters that should be escaped.
 
-The lengths are bounded, so that the time is, too: a text may be all addresses and no blanks.
+The user may be an address: `me@example.com`. Quotes and brackets are of a password only between
+letters, not where code or HTML goes on; digits before them or a slash are a port. The lengths are
+bounded, so that the time is, too: a text may be all addresses and no blanks. What is long has no
+slash, so each address ends where the next begins.
 """
 
-_find_connection = re.compile(r":(?://|\\/\\/)[^\s:/?#\"<>@]{0,128}:[^\s\"<>]{1,256}@").search
+_find_connection = re.compile(
+    r":(?://|\\/\\/)[^\s:/?#\"<>@]{0,128}(?:@[^\s:/?#\"<>@]{1,128})?"
+    r":(?:[^\s\"/?#]{1,4096}|[^\s\"]{1,256})@"
+).search
 
-_PLACEHOLDER = re.compile(r"[$%#]?\{.*\}|%\(?\w*\)?s|\$\w+|\*+|x+|<.*>|\[.*\]")
+_PLACEHOLDER = re.compile(
+    r"[$%#]?\{\D*\d{0,2}\}{1,2}|%\(?\w*\)?s|\$(?:[A-Z_]+|[a-z_]+)|\*+|x+|<.*>|\[.*\]"
+)
+"""`${PASSWORD}`, `{password}`, `%s`, …; a password that begins with `$` or has digits is none."""
 
 _SCHEME = re.compile(
     r"(?P<before>\b(?:bearer|basic|token)\s+)(?P<secret>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE

@@ -141,9 +141,11 @@ def use_environment() -> tuple[Record, Record]:
         "MARKS": marks,
         "PEM": lines,
         "LETTERS": letters,
+        "QUEUE_URL": f"amqp://app:{quote(S['connection, escaped'], safe='')}@mq",
         "DATABASE_URL": f"postgresql://app:{S['connection, env']}@db:5432/app",
     }
     coded = base64.b64encode(f"user:{marks}".encode()).decode()
+    escaped = S["connection, escaped"]
     request = {
         "env": env,
         "code": f"client = Client('{key}')\nmq = 'amqp://svc:{S['connection, code']}@mq/v'\n",
@@ -153,7 +155,7 @@ def use_environment() -> tuple[Record, Record]:
     }
     response = {
         "stdout": f"{json.dumps(marks)} {json.dumps(letters)} {quote_plus(letters)}",
-        "stderr": f"password authentication failed: {S['connection, env']}\nBasic {coded}",
+        "stderr": f"password refused: {S['connection, env']}, {escaped}\nBasic {coded}",
         "output": {"b64": base64.urlsafe_b64encode(lines.encode()).decode(), "html": f"<{key}>"},
     }
     return request, response
@@ -191,6 +193,8 @@ def make_output() -> Record:
         "access_token": S["output, access_token"],
         "cache": f"redis://:{S['connection, output']}@cache:6379/0",
         "echo": [S["input.password"], bare],
+        "smtp": f"smtp://me@example.com:{S['connection, user with an @']}@smtp.example.com:587",
+        "index": f"https://aws:{S['connection, long']}@packages.example.com/simple/",
     }
     return {"output": output, "stdout": f"sent {bare}"}
 

@@ -51,6 +51,9 @@ NAMED = {
 
 CONNECTIONS = {
     "connection, code": "amqp-pw-Xk29",
+    "connection, user with an @": "smtp-pw-Rt72",
+    "connection, long": "Aq9" * 100 + "-long-pw",
+    "connection, escaped": "p@ss/esc-pw-Gd31",
     "connection, host": "host-pw-Lm19",
     "connection, env": "pg-pw-Qv83-long",
     "connection, output": "redis-pw-Jn57",

@@ -256,6 +256,15 @@ def test_the_password_of_a_connection_string_is_replaced_and_looked_for_elsewher
     assert json.loads(column(redacted, "output")) == f"redis://:{mark('rd')}@h"
 
 
+def test_a_password_that_is_escaped_for_a_url_is_looked_for_without_its_escapes() -> None:
+    code = "connect('postgres://me:p%40ss%2Fw0rd@db/x')"
+
+    redacted = redact({"code": code}, {"stderr": "no: p@ss/w0rd"})
+
+    assert column(redacted, "code") == code.replace("p%40ss%2Fw0rd", mark("p%40ss%2Fw0rd"))
+    assert column(redacted, "stderr") == f"no: {mark('p@ss/w0rd')}"
+
+
 def test_the_parts_of_a_secret_are_looked_for_too() -> None:
     env = {
         "DATABASE_URL": "postgres://me:pg-pass-1@db/x",

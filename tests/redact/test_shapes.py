@@ -96,6 +96,13 @@ def test_words_ids_and_hashes_are_no_tokens(text: str) -> None:
         ("http:\\/\\/user:pa55@host", "pa55"),
         ("see https://user:pa55@host:8080/x.", "pa55"),
         ('{"dsn": "mysql://root:pa55@db/x"}', "pa55"),
+        ("smtp://me@example.com:pa55@smtp.example.com:587", "pa55"),
+        ("mysql://admin@server:p@55@server.example.com/db", "p@55"),
+        ("https://aws:" + "eyJ" * 500 + "@packages.example.com/simple/", "eyJ" * 500),
+        ("a://user:it's-pa55@host", "it's-pa55"),
+        ("a://user:p<a>55@host", "p<a>55"),
+        ("a://user:$abcDEF1@host", "$abcDEF1"),
+        ("a://user:{a1B2c3D4}@host", "{a1B2c3D4}"),
     ],
 )
 def test_the_password_of_a_connection_string_is_found(text: str, password: str) -> None:
@@ -120,10 +127,24 @@ def test_the_password_of_a_connection_string_is_found(text: str, password: str) 
         "postgres://user:****@host",
         "postgres://user:hmac:0123456789abcdef@host",
         "12:30 @ the office ://",
+        "git+ssh://git@github.com:org/repo.git@v1",
+        "https://user@host:8080/path@x",
+        "'a://user:'+password+'@host'",
+        "<td>http://host:8080<td>me@example.com",
+        "postgres://user:$password@host",
+        "postgres://user:{password2}@host",
     ],
 )
 def test_what_is_no_password_stays(text: str) -> None:
     assert replace_connection_passwords(text, lambda secret: "<>") == text
+
+
+@pytest.mark.parametrize("piece", ["://a:b", "://:", "://a:b,", "a://b:c'd", ":a", "://a@b:cc;"])
+def test_a_password_behind_a_text_that_is_all_addresses_is_found(piece: str) -> None:
+    """Where the time grew with the square of the text, this would take an hour."""
+    text = "://" + piece * 20_000 + " a://user:pa55@host"
+
+    assert list_connection_passwords(text)[-1] == "pa55"
 
 
 @pytest.mark.parametrize(
