@@ -20,7 +20,7 @@ from etl.records import (
 )
 
 LOOKBACK_MAX = timedelta(days=60)
-"""One record that comes a year late, or never ends, must not make every pass read the year again."""
+"""One record that comes a year late, or never ends, must not make every pass read that year."""
 ANCHORS_MAX = 13
 OPEN_BY_ID_MAX = 50
 WHOLE_MAX = 100_000

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from etl.errors import ConfigError, PositionLost
+from etl.errors import ConfigError, PositionLost, SourceError
 from etl.sources import b3os
 from tests.sources.b3os_lab import (
     EXECUTIONS,
@@ -55,6 +55,19 @@ def test_events_may_be_left_out_where_there_are_none() -> None:
     page = fetch(answer, config=make_config(events=True))
 
     assert [b3os.flatten(record).children for record in page.records] == [([],), ([],)]
+
+
+def test_a_server_that_has_no_events_at_all_is_an_error() -> None:
+    """The events that are stored would be written over with nothing."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_list = request.url.path == "/v1/executions"
+        return server.answer(request) if is_list else httpx.Response(404)
+
+    server = B3osServer(make_records(3))
+
+    with pytest.raises(SourceError, match="3 executions in a row are without their events"):
+        fetch(answer, config=make_config(events=True))
 
 
 def test_an_execution_that_is_deleted_before_its_events_are_read_is_kept() -> None:

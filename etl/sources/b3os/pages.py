@@ -39,6 +39,8 @@ LOOKBACK = timedelta(hours=1)
 PAGE_SIZE_MAX = 100
 GONE_STATUSES = frozenset({400, 404, 410})
 """How an unknown id is answered; the API documents 400 only."""
+EVENT_MISSES = "executions in a row without events"
+EVENT_MISSES_MAX = 3
 T = TypeVar("T")
 
 
@@ -244,19 +246,28 @@ def _read_key_time(record: Execution | Run) -> datetime | None:
 
 
 def _add_events(client: Client, config: SourceConfig, raw: Raw, record_id: str | None) -> Raw:
-    """An execution of the list with its events; without them if it is gone by now."""
+    """An execution of the list with its events; without them if it is gone by now.
+
+    Raises SourceError where the server has none for several in a row: those that are stored would
+    be written over with nothing.
+    """
     if record_id is None:
         return raw
     path = f"/v1/executions/{quote(record_id, safe='')}/events"
     try:
         events = _fetch(client, config, path, lambda envelope, _: envelope.data)
     except RequestRefused as error:
+        misses = client.learned[EVENT_MISSES] = client.learned.get(EVENT_MISSES, 0) + 1
         if error.status not in GONE_STATUSES:
             raise
+        if misses >= EVENT_MISSES_MAX:
+            message = f"{error}; {misses} executions in a row are without their events"
+            raise SourceError(message) from error
         return raw
     except GapTooLarge as error:
         # A smaller page of the list would not help.
         raise SourceError(str(error)) from error
+    client.learned[EVENT_MISSES] = 0
     return _join_events(raw, events)
 
 
