@@ -1,7 +1,8 @@
 """`etl quarantine`: the records that could not be understood."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,15 +12,31 @@ from etl.errors import ConfigError
 if TYPE_CHECKING:
     import duckdb
 
+SHOWN = {
+    "source": "source",
+    "stream": "stream",
+    "quarantined_at": "since",
+    "path": "path",
+    "error": "error",
+}
+"""The columns that people see, and what stands above them."""
+ROWS_SQL = """
+SELECT * REPLACE (quarantined_at::VARCHAR AS quarantined_at, record::VARCHAR AS record)
+FROM etl.quarantine
+WHERE len($names) = 0 OR list_contains($names, source)
+ORDER BY source, stream, etl.quarantine.quarantined_at, fingerprint
+"""
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SOURCE]...")
 @click.option(
     "--replay", "is_replay", is_flag=True, help="Try them again; those understood now are stored."
 )
+@click.option("--json", "is_json", is_flag=True, help="As JSON, each with the record itself.")
 @shared_options
 @pass_shell
-def command(shell: Shell, names: tuple[str, ...], is_replay: bool) -> None:
+def command(shell: Shell, names: tuple[str, ...], is_replay: bool, is_json: bool) -> None:
     """List the records that were not understood, or try them again.
 
     They are kept, redacted, with the place and the reason; the others of their pages are stored.
@@ -27,7 +44,13 @@ def command(shell: Shell, names: tuple[str, ...], is_replay: bool) -> None:
     """
     if is_replay:
         _replay(shell, names)
-    _list(shell, names)
+    rows = _read(shell, names, is_any_known=is_replay)
+    if is_json:
+        _print_json(rows)
+    elif rows:
+        _print(rows)
+    else:
+        say(shell, "info", "nothing is in quarantine")
 
 
 def _replay(shell: Shell, names: tuple[str, ...]) -> None:
@@ -50,22 +73,35 @@ def _replay(shell: Shell, names: tuple[str, ...]) -> None:
             say(shell, "info", f"{source.name}: {found} understood now", source=source.name)
 
 
-def _list(shell: Shell, names: tuple[str, ...]) -> None:
+def _read(shell: Shell, names: tuple[str, ...], is_any_known: bool) -> list[dict[str, Any]]:
+    """The rows of these sources; all without a name. Raises ConfigError for unknown names."""
     from etl.cli.opening import open_known
-    from etl.cli.render import print_table
     from etl.config import load_store
 
     store = load_store(shell.config_file)
     with open_known(store) as connection:
-        _check_names(connection, names, store.path)
-        rows = connection.execute(
-            "SELECT source, stream, quarantined_at::VARCHAR, path, error, record::VARCHAR "
-            "FROM etl.quarantine WHERE len($names) = 0 OR list_contains($names, source) "
-            "ORDER BY source, stream, quarantined_at",
-            {"names": list(names)},
-        ).fetchall()
-    heads = ("source", "stream", "since", "path", "error", "record")
-    print_table(heads, rows)
+        if not is_any_known:
+            _check_names(connection, names, store.path)
+        asked = connection.execute(ROWS_SQL, {"names": list(names)})
+        columns = [column[0] for column in asked.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in asked.fetchall()]
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    from etl.cli.render import print_table
+
+    print_table([*SHOWN.values()], [[row[name] for name in SHOWN] for row in rows], is_wrapped=True)
+
+
+def _print_json(rows: Sequence[dict[str, Any]]) -> None:
+    """A row per line, with the record as it was kept."""
+    import msgspec
+
+    lines = [
+        msgspec.json.encode({**row, "record": msgspec.Raw(row["record"].encode())}).decode()
+        for row in rows
+    ]
+    click.echo("[" + ",\n ".join(lines) + "]")
 
 
 def _check_names(

@@ -1,12 +1,16 @@
 """The key of the fingerprints, unredacted payloads, and records that nobody understands."""
 
+import json
 import secrets
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
+from etl.cli import render
 from etl.decode import Decoded
 from etl.sync import replay
 from tests.cli.stage import CONFIG, RizaApi, Stage, make_record
@@ -111,6 +115,49 @@ def test_what_was_set_aside_is_listed_without_its_secrets(troubled: Stage) -> No
     [(record,)] = troubled.query("SELECT record FROM etl.quarantine")
     assert "hunter2" not in record
     assert '"API_KEY": "hmac:' in record.replace('":"', '": "')
+
+
+def test_on_a_terminal_place_and_reason_of_each_record_are_whole(
+    troubled: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "open_console", lambda: Console(file=sys.stdout, width=80))
+
+    lines = troubled.run("quarantine").stdout.splitlines()
+
+    assert lines[0].split() == ["source", "stream", "since", "path", "error"]
+    rest = "".join(lines[2:]).replace(" ", "")
+    assert "$.duration" in rest
+    assert "got`str`" in rest
+    assert "…" not in rest
+
+
+def test_as_json_the_records_are_there_as_they_were_kept(troubled: Stage) -> None:
+    [row] = json.loads(troubled.run("quarantine", "--json").stdout)
+
+    columns = troubled.query("SELECT column_name FROM (DESCRIBE etl.quarantine)")
+    assert list(row) == [name for (name,) in columns]
+    assert (row["path"], row["quarantined_at"]) == ("$.duration", "2026-01-02 00:00:00+00")
+    assert row["record"]["id"] == "exec0002"
+    assert row["record"]["duration"] == "long"
+
+
+def test_an_empty_quarantine_is_said_to_whoever_looks(stage: Stage) -> None:
+    silent, verbose = stage.run("quarantine"), stage.run("quarantine", "-v")
+
+    assert (silent.exit_code, silent.output) == (0, "")
+    assert (verbose.stdout, verbose.stderr) == ("", "nothing is in quarantine\n")
+    assert stage.run("quarantine", "--json").stdout == "[]\n"
+
+
+def test_a_source_that_was_never_synced_can_be_replayed_and_not_listed(stage: Stage) -> None:
+    replayed = stage.run("quarantine", "interpreter", "--replay", "-v")
+    listed = stage.run("quarantine", "interpreter")
+    unknown = stage.run("quarantine", "nothing", "--replay")
+
+    assert replayed.exit_code == 0
+    assert "interpreter: 0 records understood now" in replayed.stderr
+    assert "there is no source" in listed.stderr
+    assert (listed.exit_code, unknown.exit_code) == (2, 2)
 
 
 def test_after_an_upgrade_what_was_set_aside_is_stored_without_the_api(

@@ -31,6 +31,7 @@ MORE_COMMANDS = [
     "fetch -v workflows exec_1",
     "status",
     "quarantine",
+    "quarantine --json",
     "quarantine --replay -v",
     "query --format csv FROM\texecutions",
     "report report.html",
