@@ -1,7 +1,8 @@
 """What `etl check` looks at, each with what was found."""
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,19 +13,22 @@ from etl.cli.opening import open_known, read_key_id
 from etl.cli.progress import describe_clock
 from etl.cli.render import paint, print_table
 from etl.cli.shell import Shell, describe_error
-from etl.config import Config, resolve_token
+from etl.config import Config, StoreConfig, resolve_ping_url, resolve_token
 from etl.coverage import observe_order
 from etl.errors import ConfigError, EtlError, GapTooLarge, StoreError
 from etl.http import Client, open_client
 from etl.records import Gap, Page, SourceConfig, Stream
 from etl.redact import load_key, make_key_path
 from etl.sources import SOURCES, list_tables
+from etl.store.connect import check_file
 from etl.store.integrity import Finding, check_store, count_clear_secrets
 from etl.store.schema import SCHEMA_VERSION
-from etl.wording import format_duration
+from etl.wording import count_things, format_duration
 
 FIRST_WINDOW = timedelta(days=1)
 WINDOW_MIN = timedelta(minutes=1)
+WRITTEN = ("", ".wal", ".lock")
+"""How the files end that a sync writes, beside the key."""
 ORDERS = {
     "descending": "newest first",
     "ascending": "oldest first",
@@ -43,12 +47,17 @@ class Line:
     is_warning: bool = False
 
 
-def check_config(config: Config) -> list[Line]:
-    """What the file says, and what is unwise in it."""
+def check_config(config: Config, environ: Mapping[str, str]) -> list[Line]:
+    """What the file says, what is unwise in it, and the address that it leaves to a variable."""
     names = ", ".join(source.name for source in config.sources)
     file = str(config.file)
-    warnings = [Line(file, warning, is_warning=True) for warning in config.warnings]
-    return [Line(file, f"sources: {names}"), *warnings]
+    lines = [Line(file, f"sources: {names}")]
+    lines += [Line(file, warning, is_warning=True) for warning in config.warnings]
+    try:
+        resolve_ping_url(config.notify, environ)
+    except ConfigError as error:
+        lines.append(Line(file, str(error), error))
+    return lines
 
 
 def check_source(shell: Shell, source: SourceConfig, budget: Budget) -> list[Line]:
@@ -86,14 +95,16 @@ def check_stream(
     took = format_duration(timedelta(seconds=time.monotonic() - started_s))
     times = [mark.time for mark in page.marks]
     order = stream.order or observe_order(None, None, times)
-    found = f"{len(page.records)} records in {took}, {ORDERS[order]}, payloads {source.payloads}"
+    count = count_things(len(page.records), "record")
+    found = f"{count} in {took}, {ORDERS[order]}, payloads {source.payloads}"
     lines = [Line(subject, found)]
     if page.broken:
         fault = page.broken[0]
-        text = f"{len(page.broken)} records not understood: {fault.error} at {fault.path}"
+        broken = count_things(len(page.broken), "record")
+        text = f"{broken} not understood: {fault.error} at {fault.path}"
         lines.append(Line(subject, text, is_warning=True))
     if page.extras:
-        text = f"{len(page.extras)} records with fields this program does not know"
+        text = f"{count_things(len(page.extras), 'record')} with fields this program does not know"
         lines.append(Line(subject, text, is_warning=True))
     if page.served_at is not None:
         warning = describe_clock(shell.clock() - page.served_at)
@@ -116,13 +127,28 @@ def fetch_newest_page(shell: Shell, client: Client, source: SourceConfig, stream
             source = replace(source, page_size=max(1, source.page_size // 4))
 
 
+def check_writing(store: StoreConfig) -> list[Line]:
+    """What a sync could not write if it were started by whoever asks."""
+    folders = [find_folder(path) for path in (store.path, store.publish) if path is not None]
+    files = [store.path.with_name(store.path.name + suffix) for suffix in WRITTEN]
+    refused = [folder for folder in folders if not os.access(folder, os.W_OK | os.X_OK)]
+    refused += [file for file in files if os.access(file, os.F_OK) and not os.access(file, os.W_OK)]
+    text = "cannot be written, as a sync has to"
+    return [Line(str(p), text, StoreError(f"{p}: {text}")) for p in dict.fromkeys(refused)]
+
+
+def find_folder(path: Path) -> Path:
+    """The folder where a file will stand, or the one in which its folders will be made."""
+    return next((parent for parent in path.parents if os.access(parent, os.F_OK)), path.parent)
+
+
 def check_the_store(config: Config) -> list[Line]:
     """What the store is, and each promise that it breaks."""
     path = config.store.path
-    if not path.exists():
-        return [Line(str(path), "no store yet; the first sync makes it")]
     redacted = [source.name for source in config.sources if source.payloads != "full"]
     try:
+        if not check_file(path):
+            return [Line(str(path), "no store yet; the first sync makes it")]
         with open_known(config.store) as connection:
             findings = check_store(connection, list_tables())
             clear = count_clear_secrets(connection, list_tables(), redacted)
@@ -132,10 +158,10 @@ def check_the_store(config: Config) -> list[Line]:
     lines = [Line(str(path), describe_store(path, findings)), *check_the_key(path, key_id)]
     for finding in findings:
         if finding.broken:
-            text = f"{finding.promise}: broken by {finding.broken} rows"
+            text = f"{finding.promise}: broken by {count_things(finding.broken, 'row')}"
             lines.append(Line(str(path), text, StoreError(f"{path}: {text}")))
     if clear:
-        text = f'{clear} secrets stand in it unredacted, from when payloads was "full"'
+        text = f'{count_things(clear, "secret")} in it unredacted, from when payloads was "full"'
         lines.append(Line(str(path), text, is_warning=True))
     return lines
 

@@ -10,7 +10,7 @@ from etl.config import StoreConfig
 from etl.errors import StoreError
 from etl.redact import load_key, make_key_id
 from etl.sources import list_tables
-from etl.store.connect import Engine, Opener, open_reader, open_writer, transaction
+from etl.store.connect import Engine, Opener, check_file, open_reader, open_writer, transaction
 from etl.store.schema import SCHEMA_VERSION, check_version, ensure_schema, read_version
 from etl.views import create_views
 
@@ -73,7 +73,7 @@ def open_known(store: StoreConfig) -> Iterator[duckdb.DuckDBPyConnection]:
 @contextlib.contextmanager
 def open_known_or_empty(store: StoreConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     """The store, read-only; an empty one in memory where there is none yet."""
-    if store.path.exists():
+    if check_file(store.path):
         with open_known(store) as connection:
             yield connection
         return

@@ -64,7 +64,7 @@ def test_what_was_stored_in_clear_is_found_after_full_was_taken_back(stage: Stag
     found = stage.run("check").stdout
     stage.run("sync", "--full")
 
-    assert '3 secrets stand in it unredacted, from when payloads was "full"' in found
+    assert '3 secrets in it unredacted, from when payloads was "full"' in found
     assert "unredacted" not in stage.run("check").stdout
 
 

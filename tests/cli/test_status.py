@@ -187,20 +187,20 @@ def test_check_of_a_healthy_store_keeps_every_promise(stage: Stage) -> None:
     [
         (
             "INSERT INTO riza.executions FROM riza.executions LIMIT 1",
-            "riza.executions: one row per id: broken by 1 rows",
+            "riza.executions: one row per id: broken by 1 row",
         ),
         (
             "DELETE FROM riza.executions WHERE id = 'exec0001'",
-            "riza.env: each row has its riza.executions, written with it: broken by 1 rows",
+            "riza.env: each row has its riza.executions, written with it: broken by 1 row",
         ),
         (
             "UPDATE riza.env SET synced_at = now() WHERE execution_id = 'exec0001'",
-            "riza.env: each row has its riza.executions, written with it: broken by 1 rows",
+            "riza.env: each row has its riza.executions, written with it: broken by 1 row",
         ),
         (
             "INSERT INTO etl.coverage SELECT source, stream, since, since + INTERVAL 1 DAY "
             "FROM etl.coverage",
-            "etl.coverage: intervals are disjoint and not empty: broken by 1 rows",
+            "etl.coverage: intervals are disjoint and not empty: broken by 1 row",
         ),
     ],
 )
@@ -224,7 +224,7 @@ def test_check_notes_secrets_that_were_stored_when_that_was_asked_for(stage: Sta
 
     result = stage.run("check")
 
-    note = '3 secrets stand in it unredacted, from when payloads was "full"'
+    note = '3 secrets in it unredacted, from when payloads was "full"'
     assert (while_full.exit_code, result.exit_code) == (0, 0)
     assert note not in while_full.stdout
     assert note in result.stdout
@@ -253,6 +253,6 @@ def test_check_says_what_is_odd_about_the_records(stage: Stage) -> None:
     result = stage.but(handler=RizaApi(records), now=NOW + timedelta(hours=1)).run("check")
 
     assert result.exit_code == 0
-    assert "1 records not understood: " in result.stdout
-    assert "1 records with fields this program does not know" in result.stdout
+    assert "1 record not understood: " in result.stdout
+    assert "1 record with fields this program does not know" in result.stdout
     assert "the clock here is 3600 s ahead of the server's" in result.stdout
