@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -184,6 +184,21 @@ def resolve_token(source: SourceConfig, environ: Mapping[str, str]) -> SourceCon
     return replace(source, token=token)
 
 
+def resolve_tokens(
+    sources: Sequence[SourceConfig], environ: Mapping[str, str]
+) -> list[SourceConfig]:
+    """The same for several sources; a ConfigError names all that have none."""
+    ready, refusals = [], []
+    for source in sources:
+        try:
+            ready.append(resolve_token(source, environ))
+        except ConfigError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise ConfigError("; ".join(refusals))
+    return ready
+
+
 def resolve_ping_url(notify: NotifyTable, environ: Mapping[str, str]) -> str | None:
     """The address to ping, if there is one. Raises ConfigError, without the address."""
     if notify.ping_url_env is None:
@@ -338,19 +353,24 @@ def _read_base_url(place: Place, kind: str, base_url: str | None) -> str:
     found = base_url or SOURCES[kind].BASE_URL
     if found is None:
         raise here.refuse(f"missing; expected the address of your {kind}, https://…")
-    try:
-        url = urlsplit(found)
-        has_port = url.port is None or url.port > 0
-    except ValueError:
-        raise here.refuse("found something else, expected an http(s) address") from None
-    if url.scheme not in ("http", "https") or not url.hostname or not has_port:
+    if not _is_address(found):
         raise here.refuse("found something else, expected an http(s) address")
+    url = urlsplit(found)
+    if not _has_possible_port(url):
+        raise here.refuse("found an address whose port is not a number from 1 to 65535")
     if url.username or url.password or url.query or url.fragment:
         raise here.refuse(
             "found an address with credentials, a query or a fragment, expected one without: the "
             "token belongs into the variable that token_env names"
         )
     return found.rstrip("/")
+
+
+def _has_possible_port(url: SplitResult) -> bool:
+    try:
+        return url.port is None or url.port > 0
+    except ValueError:
+        return False
 
 
 def _is_open_to_listeners(base_url: str) -> bool:

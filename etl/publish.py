@@ -210,5 +210,8 @@ def take_snapshot(store: Path, target: Path, budget: Budget) -> Iterator[Path]:
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(f"{store}{suffix}", f"{snapshot}{suffix}")
         yield snapshot
+    except StoreError as error:
+        # The snapshot is a picture of the store, and gone when somebody reads this.
+        raise StoreError(str(error).replace(str(snapshot), str(store))) from error
     finally:
         remove_files(target.parent, snapshot.name)

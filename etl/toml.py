@@ -44,7 +44,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise place.refuse(
+        raise Place(file.absolute()).refuse(
             "there is no such file; `etl init` makes one, --config names another"
         ) from None
     except OSError as error:
@@ -79,7 +79,9 @@ def _explain(
     if expected is None:
         return place.at(key).refuse(reason[:1].lower() + reason[1:])
     found = describe(table[name], is_shown=name in SHOWN_KEYS)
-    return place.at(key).refuse(f"found {found}, expected {expected}")
+    if key != name:
+        found += " with something else in it"
+    return place.at(name).refuse(f"found {found}, expected {expected}")
 
 
 def _find_description(hint: Any) -> str | None:

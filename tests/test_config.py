@@ -178,7 +178,10 @@ def test_what_is_wrong_with_the_file_is_said_by_key(file: Path, text: str, said:
         ),
         ("base_url = []", "base_url: found a list, expected an http(s) address"),
         ('base_url = "riza.io"', "base_url: found something else, expected an http(s) address"),
-        ('base_url = "https://h:x"', "base_url: found something else, expected an http(s) addr"),
+        ('base_url = "https://[h"', "base_url: found something else, expected an http(s) addr"),
+        ('base_url = "https://h:x"', "base_url: found an address whose port is not a number"),
+        ('base_url = "https://h:99999"', "base_url: found an address whose port is not a number"),
+        ('base_url = "https://h:0/x"', "base_url: found an address whose port is not a number"),
         (
             'base_url = "https://me:s3cret@h"',
             "base_url: found an address with credentials, a query or a fragment, expected one",
@@ -219,10 +222,15 @@ def test_a_kind_without_an_address_of_its_own_needs_one(file: Path) -> None:
 
 def test_the_keys_of_a_kind_are_checked_by_its_module(file: Path) -> None:
     wrong = refuse(file, FOUNDRY.replace(RID, "ri.x"))
+    number = refuse(file, FOUNDRY.replace(f'["{RID}"]', "[1]"))
     missing = refuse(file, FOUNDRY.replace(f'resources = ["{RID}"]\n', ""))
     endless = refuse(file, FOUNDRY.replace("since = 2026-01-01T00:00:00Z\n", ""))
 
     assert wrong.startswith("sources.f.resources[0]: expected a RID, such as ")
+    assert number == (
+        "sources.f.resources: found a list with something else in it, expected a list of resource "
+        "RIDs, one at least"
+    )
     assert missing == (
         "sources.f.resources: missing; expected a list of resource RIDs, one at least"
     )

@@ -16,7 +16,7 @@ from etl.cli.progress import ClockWatch, OnStep, show_progress
 from etl.cli.shell import Shell, describe_error, fail, say
 from etl.cli.stopping import stop_on_signals
 from etl.cli.telling import Listeners, find_listeners, tell_end, tell_start
-from etl.config import Config, StoreConfig, resolve_token
+from etl.config import Config, StoreConfig, resolve_tokens
 from etl.errors import EtlError
 from etl.records import SourceConfig
 from etl.sync.load import BatchLimits
@@ -59,7 +59,7 @@ def sync_and_report(
     listeners: Listeners,
 ) -> int:
     """Sync these sources, publish, say what became of it, and return the exit code."""
-    ready = [resolve_token(source, shell.environ) for source in sources]
+    ready = resolve_tokens(sources, shell.environ)
     budget = shell.start_budget(wish.max_seconds)
     watch = ClockWatch(shell.clock)
     with (

@@ -79,7 +79,7 @@ def test_no_configuration(stage: Stage) -> None:
 
     assert (result.exit_code, result.stderr) == (
         2,
-        "etl: error: etl.toml: there is no such file; `etl init` makes one, "
+        f"etl: error: {stage.folder / 'etl.toml'}: there is no such file; `etl init` makes one, "
         "--config names another\n",
     )
 

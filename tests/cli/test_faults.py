@@ -101,7 +101,9 @@ def test_a_damaged_store_is_one_line_and_stays_as_it_is(synced: Stage, damage: D
         assert hash_files(synced.folder) == before, line
 
 
-@pytest.mark.parametrize("words", [("export", "out"), ("query", "FROM riza.executions")])
+@pytest.mark.parametrize(
+    "words", [("export", "out"), ("query", "FROM riza.executions"), ("publish", "copy.duckdb")]
+)
 def test_damage_that_is_met_later_is_one_of_the_store(synced: Stage, words: Sequence[str]) -> None:
     """Not of the target, and not a mistake in the SQL."""
     damage_rows(synced.store)
@@ -110,6 +112,7 @@ def test_damage_that_is_met_later_is_one_of_the_store(synced: Stage, words: Sequ
 
     assert result.exit_code == 6
     assert result.stderr.startswith(f"etl: error: {synced.store}: the store is damaged (")
+    assert ".tmp" not in result.stderr
 
 
 def damage_rows(store: Path) -> None:

@@ -229,3 +229,17 @@ def test_a_bug_keeps_its_traceback_and_exits_1(stage: Stage) -> None:
     result = stage.but(handler=answer).run("sync", catch=True)
 
     assert (result.exit_code, repr(result.exception)) == (1, "KeyError('a bug')")
+
+
+def test_every_token_that_is_not_set_is_named(bare: Stage) -> None:
+    other = CONFIG.replace("interpreter", "other").replace("RIZA_API_KEY", "NOT_SET")
+    third = CONFIG.replace("interpreter", "third").replace("RIZA_API_KEY", "NOR_THIS")
+    bare.configure(CONFIG + other + third)
+
+    result = bare.run("sync")
+
+    assert result.exit_code == 2
+    assert "sources.other.token_env: the environment variable NOT_SET is not set" in result.stderr
+    assert "sources.third.token_env: the environment variable NOR_THIS is not" in result.stderr
+    assert "interpreter" not in result.stderr
+    assert result.stderr.count("\n") == 1
