@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.fitting import TEXT_LEAST
 from etl.cli.render import draw_bar, draw_sparkline, paint, print_table
 from etl.config import load_store
 from etl.wording import format_count, format_interval, format_milliseconds, format_share
@@ -171,10 +172,14 @@ def show_durations(connection: "duckdb.DuckDBPyConnection") -> None:
 
 
 def shorten(name: str) -> str:
-    """A name with its middle left out, which long ids of one kind share."""
-    if len(name) <= NAME_CHARS_MAX:
+    """A name with its middle left out: long ids of one kind differ at their ends.
+
+    On a narrow terminal to what a table leaves of a text at least, or it would cut the end.
+    """
+    chars = NAME_CHARS_MAX if measure_terminal() >= NARROW else TEXT_LEAST
+    if len(name) <= chars:
         return name
-    half = NAME_CHARS_MAX // 2
+    half = chars // 2
     return f"{name[: half - 1]}…{name[-half:]}"
 
 

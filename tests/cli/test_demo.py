@@ -9,7 +9,9 @@ from datetime import timedelta
 import duckdb
 import pytest
 from click.testing import Result
+from rich.console import Console
 
+from etl.cli import demo_tables, render
 from etl.sources import SOURCES
 from tests.cli.stage import NOW, Stage
 
@@ -54,6 +56,29 @@ def test_the_demo_shows_every_platform_and_leaves_a_store_to_ask(empty: Stage) -
     errors = empty.run("--config", "demo/etl.toml", "query", "SELECT count(*) AS n FROM top_errors")
     assert (status.exit_code, errors.exit_code) == (0, 0)
     assert int(errors.stdout.splitlines()[1]) > 3
+
+
+def test_on_a_narrow_terminal_names_that_begin_alike_differ(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo_tables, "measure_terminal", lambda: 80)
+    monkeypatch.setattr(render, "open_console", lambda: Console(file=sys.stdout, width=80))
+    store = duckdb.connect()
+    store.execute(
+        """
+        CREATE TABLE duration_by_name AS
+        SELECT
+            'interpreter' AS source, 'ri.function-registry.main.function.' || last AS name,
+            1000 AS executions, 1e6::DOUBLE AS avg_ms, 4e6::DOUBLE AS p50_ms,
+            5e6::DOUBLE AS p95_ms, 6e6::DOUBLE AS p99_ms, 4e7::DOUBLE AS max_ms
+        FROM (VALUES ('first'), ('other')) AS names(last)
+        """
+    )
+
+    demo_tables.show_durations(store)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[1][-6:] for line in lines if "…" in line) == [".first", ".other"]
 
 
 def test_a_second_demo_fetches_only_what_is_new(empty: Stage) -> None:
