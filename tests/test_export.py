@@ -240,5 +240,11 @@ def test_a_view_without_rows_is_a_file_with_its_columns(tmp_path: Path) -> None:
 
 
 def test_an_unknown_table_is_refused(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match='there is no table or view "nothing"'):
-        export_relation(store, "nothing", str(tmp_path))
+    for name, said in {
+        "nothing": '"nothing"; see: etl views',
+        "failure_rate_dayly": '"failure_rate_dayly"; did you mean "failure_rate_daily"?',
+        "riza.execution": '"riza.execution"; did you mean "riza.executions"?',
+    }.items():
+        with pytest.raises(ConfigError) as raised:
+            export_relation(store, name, str(tmp_path))
+        assert str(raised.value) == f"there is no table or view {said}"

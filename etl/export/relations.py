@@ -9,6 +9,7 @@ import msgspec
 
 from etl.errors import ConfigError
 from etl.export.places import Place, explain_place, open_place, quote
+from etl.toml import hint
 
 ROW_GROUP_ROWS = 122_880
 TIME_COLUMNS = ("started_at", "run_after", "created_at")
@@ -123,11 +124,23 @@ def read_shape(connection: duckdb.DuckDBPyConnection, name: str) -> Shape:
     try:
         rows = connection.execute(f"DESCRIBE FROM {_quote(name)}").fetchall()
     except duckdb.CatalogException as error:
-        raise ConfigError(f'there is no table or view "{name}"; see: etl views') from error
+        meant = hint(name, list_relations(connection)) or "; see: etl views"
+        raise ConfigError(f'there is no table or view "{name}"{meant}') from error
     columns = tuple(row[0] for row in rows)
     times = {row[0] for row in rows if row[1] == "TIMESTAMP WITH TIME ZONE"}
     time = next((column for column in TIME_COLUMNS if column in times), None)
     return Shape(name, columns, time)
+
+
+def list_relations(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The names of all tables and views, as they are asked for."""
+    rows = connection.execute(
+        """
+        SELECT if(table_schema = 'main', table_name, table_schema || '.' || table_name)
+        FROM information_schema.tables
+        """
+    ).fetchall()
+    return [name for (name,) in rows]
 
 
 def list_parts(
