@@ -10,7 +10,7 @@ import click
 from etl.cli.options import read_age
 from etl.cli.render import print_table
 from etl.cli.shell import Shell, is_talkative, pass_shell, say, shared_options
-from etl.wording import format_count, format_time
+from etl.wording import count_things, format_count, format_time
 
 if TYPE_CHECKING:
     from etl.config import StoreConfig
@@ -63,7 +63,9 @@ def command(
         found = find_prunable(connection, list_tables(), horizons)
     if found and is_wanted(shell, found, is_agreed):
         run_prune(shell, store, horizons)
-        say(shell, "info", f"{sum(one.rows for one in found)} rows pruned; etl compact frees room")
+        removed = sum(one.rows for one in found)
+        said = f"{count_things(removed, 'row')} pruned; etl compact frees room"
+        say(shell, "info", said, removed=removed)
     elif not found:
         say(shell, "info", "nothing is that old")
 

@@ -1,5 +1,6 @@
 """`etl prune`: it says what would go, does it when told to, and no sync brings it back."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -92,6 +93,15 @@ def test_verbose_says_what_was_done(aged: Stage) -> None:
 
     assert "2 rows pruned" in result.stderr
     assert again.stderr == "nothing is that old\n"
+
+
+def test_for_machines_the_number_of_rows_stands_by_itself(aged: Stage) -> None:
+    result = aged.run(
+        "prune", "-v", "--log-format", "json", "--executions-older-than", "1y", "--yes"
+    )
+
+    [line] = [json.loads(line) for line in result.stderr.splitlines()]
+    assert (line["removed"], line["message"]) == (1, "1 row pruned; etl compact frees room")
 
 
 def test_a_pruned_payload_that_is_read_again_stays_pruned(aged: Stage) -> None:
