@@ -23,7 +23,7 @@ test: lint ## lint, then every test: two processes, random order
 simulate: .venv/ready ## 10 000 simulated schedules of each kind; others: make simulate SCHEDULES=50000
 	ETL_SCHEDULES=$(SCHEDULES) .venv/bin/python -m pytest tests/simulation
 
-soak: .venv/ready ## 200 runs as of cron, a tenth killed; then 10 minutes of readers beside a sync
+soak: .venv/ready ## 200 runs like cron's, a tenth killed; then 10 minutes of readers beside a sync
 	.venv/bin/python -m tests.soak.cron $(RUNS)
 	.venv/bin/python -m tests.soak.readers $(MINUTES)
 

@@ -89,7 +89,7 @@ def _decode_record(raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> tuple[
     except msgspec.ValidationError:
         known, unknown = split_unknown(raw, decoder.type)
         extra = msgspec.json.encode(unknown) if unknown else b""
-        extra.decode()
+        extra.decode()  # UnicodeDecodeError: its text has to be mended, too.
         return decoder.decode(known), extra
 
 

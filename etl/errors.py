@@ -73,7 +73,7 @@ class GapTooLarge(SourceError):
     """The server cannot answer for this gap in one walk; it is asked for half of it.
 
     `is_certain` is False where the server may just as well be down. `is_counted`: it did answer,
-    with more records than should be lost by an interruption; smaller pages would not help.
+    but the gap holds more records than an interruption may cost; smaller pages would not help.
     """
 
     def __init__(self, message: str, is_certain: bool = True, is_counted: bool = False):

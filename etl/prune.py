@@ -14,7 +14,7 @@ from typing import Literal
 import duckdb
 
 from etl.errors import ConfigError
-from etl.records import Column, Table, from_epoch_us, to_epoch_us
+from etl.records import KEPT_ROLES, Column, Table, from_epoch_us, to_epoch_us
 from etl.store.connect import transaction
 from etl.tables import CONTENT_COLUMNS, list_child_key
 
@@ -254,7 +254,7 @@ def name_time(table: Table) -> str:
 
 def list_payloads(columns: Iterable[Column]) -> list[str]:
     """The columns that hold what was sent in, came out, or is secret; why it failed is kept."""
-    return [column.name for column in columns if column.role not in ("plain", "address", "reason")]
+    return [column.name for column in columns if column.role not in KEPT_ROLES]
 
 
 def has_payload(table: Table) -> str:

@@ -19,17 +19,27 @@ Order = Literal["descending", "ascending", "unordered"]
 """How a list is sorted by key time; `unordered` also when nothing is known to hold."""
 
 Role = Literal["plain", "address", "secret", "json", "text", "reason", "file"]
-"""What redaction does to a column: nothing; fingerprint the password in it; fingerprint it; look
-into its JSON; mask echoes; the same, and keep it also where payloads are not; the same, but only
-where the contents of files are kept at all."""
+"""What redaction does to a column:
+
+plain    nothing
+address  fingerprint the password in it
+secret   fingerprint it
+json     look into its JSON, mask echoes
+text     mask echoes
+reason   mask echoes; why something failed is no payload
+file     mask echoes; kept only where the contents of files are
+"""
+
+KEPT_ROLES = ("plain", "address", "reason")
+"""The columns that are no payload, and stay where payloads are pruned or not wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table: `type` is DuckDB's name of it, `role` what redaction does to it.
 
-    `label` is the column that names a secret: `DEBUG` for `true`. `known` are the values the API
-    documents, where it does; others are stored all the same, and counted.
+    `label` is the column with a secret's name: that of `DEBUG` beside the value `true`. `known` are
+    the values the API documents, where it does; others are stored all the same, and counted.
     """
 
     name: str

@@ -6,7 +6,7 @@ WITH placed AS (
             WHEN status = 'workflow_succeeded' THEN 5
             WHEN status IN ('workflow_failed', 'workflow_partial') THEN 4
             WHEN status IN ('workflow_running', 'workflow_waiting') THEN 3
-            -- One that was cancelled shows only in passing how far it had come.
+            -- The status of one that was cancelled does not tell how far it had come.
             WHEN started_at IS NOT NULL THEN 3
             WHEN status IN ('payment_confirmed', 'workflow_queued') THEN 2
             WHEN payment_status IN ('paid', 'confirmed', 'succeeded', 'completed') THEN 2

@@ -21,7 +21,7 @@ STOP_GRACE_S = 2.0
 over, and when it was asked to stop."""
 LOCK_RETRY_S = 0.05
 WAL_MAX = "1B"
-"""Any log is too long: what is committed goes to its place at once, and not to a log before."""
+"""Smaller than any log: a commit goes straight to its place in the file, and is written once."""
 ROW_GROUP_ROWS = 6_144
 """Some more than a batch: each batch is a group of its own then, and none is written twice."""
 CAN_WRITE_ASIDE = not duckdb.__version__.startswith("1.")
@@ -52,7 +52,7 @@ Opener = Callable[[], contextlib.AbstractContextManager[duckdb.DuckDBPyConnectio
 
 @dataclass(slots=True)
 class Engine:
-    """DuckDB without a file: stores are attached to it, for only so can a row group size be given.
+    """DuckDB without a file: attaching a store is the only way to give it a row group size.
 
     It serves many openings of a store, as long as nothing goes wrong: to start it takes longer than
     to attach a file, and the memory it has is used again.

@@ -32,9 +32,9 @@ def open_folder(path: Path) -> Iterator[int]:
 
 
 def claim_turn(folder: int) -> bool:
-    """Ask for the next turn on behalf of a writer; whether nobody else has it. Asks again freely.
+    """Ask for the next turn on behalf of a writer; whether nobody else has it.
 
-    It is given back when the folder is closed.
+    It may be asked for again and again, and is given back when the folder is closed.
     """
     return _lock(folder, is_alone=True)
 
