@@ -109,6 +109,24 @@ def test_a_file_that_somebody_deleted_and_the_rest_of_a_killed_export_are_mended
     assert not draft.exists()
 
 
+def test_files_of_others_stay_where_they_are(
+    store: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    others = [
+        tmp_path / "executions" / name for name in ("arrows.csv", "rows.md", "my rows.parquet")
+    ]
+    others[0].parent.mkdir()
+    for path in others:
+        path.write_text("precious")
+
+    export_relation(store, "executions", str(tmp_path))
+    store.execute("DELETE FROM riza.executions")
+    done = export_relation(store, "executions", str(tmp_path))
+
+    assert done.removed == 3
+    assert [path.read_text() for path in others] == ["precious"] * 3
+
+
 def test_full_writes_every_partition_anew(store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     export_relation(store, "executions", str(tmp_path))
 

@@ -15,6 +15,8 @@ from etl.store.connect import explain, first_line, is_damage
 
 MANIFEST = "_manifest.json"
 """Readers of partitioned files pass over names that begin with an underscore or a dot."""
+ROWS = re.compile(r"(.*/)?(rows\.(parquet|csv|jsonl)|\.rows\.\w+\.new)")
+"""Files of an export. Whatever else stands in its folder is somebody else's."""
 URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 NOT_FOUND = ("404", "BlobNotFound", "No such file", "does not exist")
 REFUSALS = (duckdb.IOException, duckdb.InvalidInputException, duckdb.PermissionException)
@@ -94,11 +96,12 @@ class Folder:
         return None
 
     def list_files(self) -> set[str]:
-        return {
+        names = {
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*rows.*")
             if path.is_file()
         }
+        return {name for name in names if ROWS.fullmatch(name)}
 
     def write(self, name: str, select: str, options: str) -> None:
         path = self.path / name
@@ -157,7 +160,8 @@ class Bucket:
         rows = self.connection.execute(
             "SELECT file FROM glob(?)", [f"{self.url}/**/rows.*"]
         ).fetchall()
-        return {file.removeprefix(f"{self.url}/") for (file,) in rows}
+        names = {file.removeprefix(f"{self.url}/") for (file,) in rows}
+        return {name for name in names if ROWS.fullmatch(name)}
 
     def write(self, name: str, select: str, options: str) -> None:
         self.connection.execute(f"COPY ({select}) TO {quote(f'{self.url}/{name}')} ({options})")
