@@ -1,5 +1,6 @@
 """The file is there as a whole, or as it was."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,16 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"report\.html: cannot be written: "):
         write_page(tmp_path / "file" / "report.html", "new")
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    write_page(pipe, "<p>new</p>")
+    received = os.read(reader, 100)
+    os.close(reader)
+
+    assert received == b"<p>new</p>"
+    assert pipe.is_fifo()
