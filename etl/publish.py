@@ -85,7 +85,9 @@ def publish(store: Path, target: Path, budget: Budget, is_alone: bool) -> int | 
     own = find_own_file(store, target)
     if own is not None:
         raise ConfigError(f"{target}: this is {own}; name another file")
-    if not make_lock_path(target).exists():
+    with explain_os_errors(target):
+        is_first = not make_lock_path(target).exists()
+    if is_first:
         # What was never a copy of ours is refused before a trace is left beside it.
         read_published(target, was_published=False)
     with hold_target(target) as place:

@@ -16,6 +16,7 @@ import duckdb
 
 from etl.cli.render import count_columns, print_records, print_table
 from etl.cli.shell import Shell, say
+from etl.cli.streams import FULL
 from etl.errors import ConfigError
 from etl.store.connect import is_damage
 
@@ -115,25 +116,41 @@ def write_rows(
     connection: duckdb.DuckDBPyConnection, sql: str, format_name: str, output: Path | None
 ) -> None:
     """The rows of a SELECT as a file, or on stdout: all of them, or nothing in case of an error."""
-    # A device or a pipe is written to, never replaced.
-    is_device = output is not None and output.exists() and not output.is_file()
+    is_device = output is not None and is_special(output)
     folder = None if output is None or is_device else output.absolute().parent
     with _make_folder(folder) as scratch:
         file = scratch / "rows"
         quoted = str(file).replace("'", "''")
         with explain_sql(lines_before=1):
             run(connection, f"COPY (FROM (\n{sql}\n)) TO '{quoted}' ({WRITERS[format_name]})")
-        if output is not None and is_device:
-            with file.open("rb") as rows, output.open("wb") as device:
-                shutil.copyfileobj(rows, device)
-            return
         if output is not None:
-            file.replace(output)
+            put_in_place(file, output, is_device)
             return
         with file.open("rb") as rows:
             sys.stdout.flush()
             shutil.copyfileobj(rows, sys.stdout.buffer)
             sys.stdout.flush()
+
+
+def put_in_place(file: Path, output: Path, is_device: bool) -> None:
+    """The finished file to where it was asked for. Raises ConfigError."""
+    try:
+        if not is_device:
+            file.replace(output)
+            return
+        with file.open("rb") as rows, output.open("wb") as device:
+            shutil.copyfileobj(rows, device)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ConfigError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is a device or a pipe, which is written to and never replaced."""
+    with contextlib.suppress(OSError):
+        return path.exists() and not path.is_file()
+    return False
 
 
 def run(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:

@@ -30,8 +30,11 @@ def check_output(shell: Shell, store: StoreConfig, target: Path) -> None:
 
 
 def is_database(path: Path) -> bool:
-    """Whether there is a file of DuckDB; a device or a pipe is not read for it."""
+    """Whether there is a file of DuckDB; a device or a pipe is not read for it.
+
+    What cannot be looked at cannot be replaced: whoever tries will say why.
+    """
     try:
         return path.is_file() and check_file(path)
-    except StoreError:
+    except (OSError, StoreError):
         return False

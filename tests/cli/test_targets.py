@@ -87,6 +87,18 @@ def test_a_sync_does_not_publish_over_what_belongs_to_the_store(stage: Stage, su
     assert len(stage.list_ids()) == 3
 
 
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_name_that_no_file_can_have_is_one_line(stage: Stage, writer: str) -> None:
+    before = read_files(stage.folder)
+
+    result = stage.run(*WRITERS[writer], "x" * 300)
+
+    assert result.exit_code in (2, 6)
+    assert "File name too long" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert read_files(stage.folder) == before
+
+
 def test_what_was_written_before_is_replaced(published: Stage) -> None:
     for name, words in {"r.html": WRITERS["report"], "r.csv": WRITERS["query"]}.items():
         (published.folder / name).write_text("old")
