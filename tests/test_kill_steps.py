@@ -36,7 +36,7 @@ def run_module(*words: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize(
-    ("scene", "steps"), [("publishing", 100), ("compacting", 60), ("migrating", 35)]
+    ("scene", "steps"), [("publishing", 25), ("compacting", 15), ("migrating", 7)]
 )
 def test_killed_at_every_step_it_leaves_a_good_file(tmp_path: Path, scene: str, steps: int) -> None:
     with run_module("-m", "tests.killing", f"tests.scenes.{scene}", str(tmp_path)) as process:
