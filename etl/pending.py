@@ -109,6 +109,7 @@ class PendingRows:
             pack_many(pile)
 
     def _find_partial(self, rows: Sequence[Row], entries: Sequence[int]) -> set[int]:
+        """The entries that came without their details."""
         if self.table.whole is None:
             return set()
         place = [column.name for column in self.table.columns].index(self.table.whole)
@@ -116,10 +117,13 @@ class PendingRows:
 
     def _replace_last(self, entries: dict[Key, int], partial: set[int]) -> None:
         """The newer version takes the place of the older one, if it does not know less."""
-        for key in [key for key, entry in entries.items() if entry in partial] if partial else ():
-            if key in self.last and self.last[key] not in self.partial:
-                del entries[key]
         self.partial |= partial
+        if partial:
+            entries = {
+                key: entry
+                for key, entry in entries.items()
+                if entry not in partial or self.last.get(key, entry) in self.partial
+            }
         self.last.update(entries)
 
     def _read_times(self, rows: Sequence[Row]) -> list[datetime | None]:
