@@ -8,8 +8,10 @@ page         the records of a page: a fast look at all, care for a few
 record       one record, looked through with care
 typed        known places: secret columns, contents of files
 names        which key names mean a secret
-payload      JSON text: what stands below such names
-literals     what Python programs print of a dictionary: the same
+leaves       JSON text, read token by token
+literals     what Python programs print of a dictionary: what stands below such names
+payload      JSON text: the same
+edits        pieces of a text that are replaced
 shapes       connection strings, tokens of well-known issuers; lines for logs
 echoes       the record's own secrets, wherever they come back
 quarantine   what could not be understood

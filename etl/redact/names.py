@@ -114,6 +114,12 @@ _find_labels = re.compile(
 ).findall
 """The value of each key that names the value beside it."""
 
+_find_literal_keys = re.compile(r"'([^'\"\\]*+)'\s*:").findall
+_find_literal_labels = re.compile(
+    r"'(?:name|key|header|field|variable)'\s*:\s*'([^'\\]*)", re.IGNORECASE
+).findall
+"""The same in what Python prints of a dictionary."""
+
 _SEPARATOR = "\0"
 
 _SEGMENTS = re.compile(r"[.\[\]]+")
@@ -190,7 +196,14 @@ def _has_secret_name(text: str) -> bool:
     """The same, with care. A key written with escapes is taken for one: who writes keys so?"""
     if "\\u00" in text or has_escaped_key(text):
         return True
-    return any(map(classify_name, _find_keys(text))) or has_secret_label(text)
+    is_named = any(map(classify_name, _find_keys(text))) or has_secret_label(text)
+    return is_named or ("':" in text and _has_literal_name(text))
+
+
+def _has_literal_name(text: str) -> bool:
+    """The same for what Python prints of a dictionary, also in a string of JSON."""
+    names = any(map(classify_name, _find_literal_keys(text)))
+    return names or any(map(classify_label, _find_literal_labels(text)))
 
 
 def has_secret_label(text: str) -> bool:

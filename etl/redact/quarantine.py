@@ -3,17 +3,11 @@
 import msgspec
 
 from etl.redact.echoes import list_needles, mask_echoes
+from etl.redact.edits import Edit, apply_edits
 from etl.redact.fingerprint import describe_text, make_fingerprint
+from etl.redact.leaves import list_leaves, read_string, write_string
 from etl.redact.names import Secrecy, classify_typed
-from etl.redact.payload import (
-    Edit,
-    apply_edits,
-    edit_leaves,
-    list_leaves,
-    read_string,
-    redact_names,
-    write_string,
-)
+from etl.redact.payload import edit_leaves, redact_names
 from etl.redact.plan import Redactor
 from etl.redact.shapes import replace_connection_passwords, replace_tokens
 

@@ -15,10 +15,10 @@ from etl.redact.echoes import (
     mask_echoes,
     seek_secret,
 )
+from etl.redact.edits import Edited
 from etl.redact.fingerprint import describe_text, make_fingerprint
-from etl.redact.literals import looks_like_literal, redact_literals
-from etl.redact.names import classify_field, may_name_secret, names_secret
-from etl.redact.payload import Edited, begins_document, edit_leaves, redact_names
+from etl.redact.names import classify_field, may_name_secret
+from etl.redact.payload import begins_document, edit_leaves, redact_document, redact_names
 from etl.redact.plan import SEPARATOR, Plan, Redactor
 from etl.redact.shapes import (
     may_hold_connection,
@@ -171,10 +171,7 @@ def _redact_names(key: bytes, work: Work, text: str, kind: Kind) -> str:
         return _keep(work, redact_names(key, text)) if may_name_secret(text) else text
     if begins_document(text) is None:
         return text
-    if looks_like_literal(text):
-        text = _keep(work, redact_literals(key, text))
-    # What Python prints of a dictionary may have JSON in its strings.
-    return _keep(work, redact_names(key, text)) if names_secret(text) else text
+    return _keep(work, redact_document(key, text))
 
 
 def _keep(work: Work, edited: Edited) -> str:

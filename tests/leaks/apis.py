@@ -294,7 +294,7 @@ def make_task() -> Record:
         "map_index": -1,
         "state": "success",
         "rendered_fields": fields,
-        "trigger": {"kwargs": {"password": S["Airflow, trigger"]}},
+        "trigger": {"id": 1, "kwargs": str({"password": S["Airflow, trigger"], "poll": 5})},
         "triggerer_job": {"password": S["Airflow, triggerer_job"]},
         "executor_config": config,
     }

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from etl.records import Column, Flat, Table
 from etl.redact import Redacted, Redactor, make_fingerprint, redact_page
 from etl.redact.echoes import list_needles, mask_echoes, seek_secret
+from etl.redact.edits import Edited
 from etl.redact.literals import looks_like_literal, redact_literals
 from etl.redact.names import classify_field, classify_name, find_named, names_secret
-from etl.redact.payload import Edited, begins_document, edit_leaves, redact_names
+from etl.redact.payload import begins_document, edit_leaves, redact_names
 from etl.redact.plan import make_plan
 from etl.redact.record import Kind, Work, map_payload, redact_typed
 from etl.redact.shapes import may_hold_token, replace_connection_passwords, replace_tokens

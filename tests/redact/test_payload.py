@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.redact import make_fingerprint
+from etl.redact.leaves import list_leaves
 from etl.redact.names import classify_field, names_secret
-from etl.redact.payload import edit_leaves, list_leaves, looks_like_json, redact_names
+from etl.redact.payload import edit_leaves, looks_like_json, redact_names
 from tests.redact.test_names import HARMLESS, SECRET
 
 KEY = b"k" * 32

@@ -92,6 +92,31 @@ def test_an_environment_as_a_map_keeps_its_names() -> None:
     assert redact({"env": {"A": TOKEN, "B": ""}}) == {"env": {"A": mark(TOKEN), "B": ""}}
 
 
+def test_a_word_without_quotes_goes_where_a_secret_is_meant() -> None:
+    """Such a record is no JSON, so nobody knows what it is."""
+    raw = f'{{"env": {{"K": {TOKEN}, "L": null}}, "password": 0x{TOKEN}, "n": {TOKEN}x, '
+    raw += f'"tokens": {TOKEN}y, "auth": true}}'
+
+    kept = json.loads(redact_broken(REDACTOR, raw.encode()))
+
+    assert kept == {
+        "env": {"K": mark(TOKEN), "L": None},
+        "password": mark("0x" + TOKEN),
+        "n": f"{mark(TOKEN)}x",
+        "tokens": mark(TOKEN + "y"),
+        "auth": True,
+    }
+
+
+def test_a_dictionary_as_python_prints_it_is_looked_through() -> None:
+    printed = str({"password": "pw-123456", "env": {"K": TOKEN}})
+
+    assert redact({"id": 7, "stdout": printed}) == {
+        "id": 7,
+        "stdout": printed.replace("pw-123456", mark("pw-123456")).replace(TOKEN, mark(TOKEN)),
+    }
+
+
 def test_the_policy_is_that_of_the_source() -> None:
     files = {"files": [{"path": "p", "contents": f"A={TOKEN}"}], "env": {"A": TOKEN}}
     kept = redact(files, Redactor(KEY, file_contents=True))

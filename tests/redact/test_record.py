@@ -228,10 +228,64 @@ def test_a_dictionary_as_python_prints_it_is_looked_through_as_well() -> None:
     assert column(redacted, "stdout") == (
         f"{{'user': 'u', 'Password': '{mark(quoted)}', "
         f"\"api_key\": '{mark(quoted)}', "
-        f"'pin_token': '{mark('1234')}', 'tokens': 5, 'n': 1.50, 'auth': {{'k': 'v'}}, "
+        f"'pin_token': '{mark('1234')}', 'tokens': 5, 'n': 1.50, 'auth': {{'k': '{mark('v')}'}}, "
         f"'cookie': '{mark('c')}'}}\n"
     )
     assert column(redacted, "stderr") == "[{'token': ''}, {'monkey': 'm'}]"
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ({"password": ["a", "b"], "n": 1}, ["a", "b"]),
+        ({"auth": ("me", "pw"), "n": 1}, ["me", "pw"]),
+        ({"cookies": {"sid": "c", "n": [1]}}, ["c", "1"]),
+        ([{"name": "DB_PASSWORD", "value": "d", "value_from": None}, {"value": "e"}], ["d"]),
+        ([{"name": "STAGE", "value": "d"}, {"name": "API key", "value": "e"}], ["e"]),
+        ({"x": "it's", "token": {"address": "0xA0", "key": "f"}}, ["f"]),
+        ({"password": None, "token": True, "secret": "", "auth": {}, "monkey": "m"}, []),
+    ],
+)
+def test_lists_and_dictionaries_below_a_secret_name_go_as_python_prints_them_too(
+    value: Any, secrets: list[str]
+) -> None:
+    expected = str(value)
+    for secret in secrets:
+        token = repr(secret) if repr(secret) in expected else secret
+        expected = expected.replace(token, repr(mark(secret)), 1)
+
+    redacted = redact({}, {"stdout": str(value), "output": {"log": [str(value)]}})
+
+    assert column(redacted, "stdout") == expected
+    assert json.loads(column(redacted, "output")) == {"log": [expected]}
+    assert redacted.count == 2 * len(secrets)
+
+
+def test_a_dictionary_as_python_prints_it_is_looked_through_in_a_string_of_json() -> None:
+    """Airflow sends the arguments of a trigger so."""
+    printed = str({"password": "pw-1", "n": 1})
+    output = {"a": {"password": "pw-2"}, "kwargs": printed, "nested": json.dumps({"b": printed})}
+
+    redacted = redact({}, {"output": output}, extra=json.dumps({"details.new": printed}))
+
+    safe = printed.replace("pw-1", mark("pw-1"))
+    assert json.loads(column(redacted, "output")) == {
+        "a": {"password": mark("pw-2")},
+        "kwargs": safe,
+        "nested": json.dumps({"b": safe}),
+    }
+    assert json.loads(redacted.extra or "") == {"details.new": safe}
+
+
+@pytest.mark.parametrize("piece", ["'auth': [", "'auth': {", "'auth': 'b", "'auth': \"b", "[", "'"])
+def test_a_dictionary_that_is_cut_off_is_read_in_no_time(piece: str) -> None:
+    """Where the time grew with the square of the text, this would take minutes."""
+    stdout = "{'token': 't', " + piece * 10_000
+
+    redacted = redact({}, {"stdout": stdout, "output": stdout})
+
+    assert column(redacted, "stdout").startswith(f"{{'token': '{mark('t')}', ")
+    assert json.loads(column(redacted, "output")).startswith(f"{{'token': '{mark('t')}', ")
 
 
 def test_json_in_a_dictionary_as_python_prints_it_is_looked_through_as_well() -> None:
