@@ -26,7 +26,7 @@ from etl.redact.record import (
     redact_shapes_in,
     redact_typed,
 )
-from etl.redact.shapes import may_hold_connection, may_hold_token
+from etl.redact.shapes import may_hold_shape
 from etl.redact.typed import Row
 
 
@@ -139,9 +139,9 @@ def _is_named(text: str) -> bool:
 
 
 def _redact_texts(redactor: Redactor, plan: Plan, work: Work) -> None:
-    """Connection strings and tokens, if there are any; then the echoes of all secrets found."""
+    """Connection strings, keys and tokens, if there are any; then the echoes of all secrets."""
     whole = join_payload(plan, work)
-    if may_hold_connection(whole) or (redactor.detect_secrets and may_hold_token(whole)):
+    if may_hold_shape(whole, redactor.detect_secrets):
         redact_shapes_in(redactor, plan, work)
         whole = join_payload(plan, work)
     if work.secrets and _may_hold_echo(work.secrets, whole):

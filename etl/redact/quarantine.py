@@ -9,7 +9,7 @@ from etl.redact.leaves import list_leaves, read_string, write_string
 from etl.redact.names import Secrecy, classify_typed
 from etl.redact.payload import edit_leaves, redact_names
 from etl.redact.plan import Redactor
-from etl.redact.shapes import replace_connection_passwords, replace_tokens
+from etl.redact.shapes import replace_shapes
 
 
 def redact_broken(redactor: Redactor, raw: bytes) -> str:
@@ -37,8 +37,7 @@ def _redact(redactor: Redactor, text: str) -> str:
         return make_fingerprint(redactor.key, secret)
 
     def mask_shapes(part: str) -> str:
-        safe = replace_connection_passwords(part, replace)
-        return replace_tokens(safe, replace) if redactor.detect_secrets else safe
+        return replace_shapes(part, replace, redactor.detect_secrets)
 
     text = edit_leaves(edited.text, mask_shapes)
     needles = list_needles(redactor.key, tuple(secrets))

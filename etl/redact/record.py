@@ -20,12 +20,7 @@ from etl.redact.fingerprint import describe_text, make_fingerprint
 from etl.redact.names import classify_field, may_name_secret
 from etl.redact.payload import begins_document, edit_leaves, redact_document, redact_names
 from etl.redact.plan import SEPARATOR, Plan, Redactor
-from etl.redact.shapes import (
-    may_hold_connection,
-    may_hold_token,
-    replace_connection_passwords,
-    replace_tokens,
-)
+from etl.redact.shapes import may_hold_shape, replace_connection_passwords, replace_shapes
 from etl.redact.typed import Row, examine_secret
 
 Kind = Literal["json", "text", "reason", "extra"]
@@ -123,7 +118,7 @@ def redact_json_in(redactor: Redactor, work: Work, place: int) -> None:
 
 
 def redact_shapes_in(redactor: Redactor, plan: Plan, work: Work) -> None:
-    """Passwords of connection strings and, where asked for, tokens of a known shape."""
+    """Passwords of connection strings, private keys and, where asked for, tokens of issuers."""
     map_payload(plan, work, partial(_redact_shapes, redactor, work))
 
 
@@ -181,16 +176,14 @@ def _keep(work: Work, edited: Edited) -> str:
 
 
 def _redact_shapes(redactor: Redactor, work: Work, text: str, kind: Kind) -> str:
-    """Passwords of connection strings and, where asked for, tokens of a known shape."""
-    replace = partial(_mark, redactor.key, work)
+    """Passwords of connection strings, private keys and, where asked for, tokens of issuers."""
+    if not may_hold_shape(text, redactor.detect_secrets):
+        return text
 
     def mask(part: str) -> str:
-        safe = replace_connection_passwords(part, replace)
-        return replace_tokens(safe, replace) if redactor.detect_secrets else safe
+        return replace_shapes(part, partial(_mark, redactor.key, work), redactor.detect_secrets)
 
-    if may_hold_connection(text) or (redactor.detect_secrets and may_hold_token(text)):
-        return edit_leaves(text, mask) if kind in ("json", "extra") else mask(text)
-    return text
+    return edit_leaves(text, mask) if kind in ("json", "extra") else mask(text)
 
 
 def _redact_echoes(needles: Needles, work: Work, text: str, kind: Kind) -> str:

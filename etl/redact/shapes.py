@@ -1,7 +1,8 @@
-"""Secrets known by their shape: passwords in connection strings, tokens of well-known issuers.
+"""Secrets known by their shape: in connection strings, private keys, tokens of well-known issuers.
 
-Connection strings are always looked for. Token shapes are looked for where a source asks for it
-(`detect_secrets`), and in every line that goes to a log. They are few and searched as one text;
+Connection strings and private keys are always looked for. Token shapes are looked for where a
+source asks for it (`detect_secrets`), and in every line that goes to a log. They are few and
+searched as one text;
 the library for them, detect-secrets, reads each line by two dozen expressions, which takes thirty
 times as long.
 """
@@ -84,11 +85,6 @@ _TOKENS: tuple[tuple[str, str, str], ...] = (
     ("_", "gsk_", r"gsk_[A-Za-z0-9]{40,}"),
     ("v", "hvs.", r"hvs\.[A-Za-z0-9_-]{24,}"),
     ("K", "AccountKey=", r"(?<=AccountKey=)[A-Za-z0-9+/=]{40,}"),
-    (
-        "K",
-        "PRIVATE KEY-----",
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z ]*-----)?",
-    ),
 )
 """A letter that must be there, the text that must be there, the whole shape."""
 
@@ -96,6 +92,40 @@ _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:" + "|".join(shape for _, _, shape in _TOKENS) + ")", re.DOTALL
 )
 _HINTS = tuple((letter, hint) for letter, hint, _ in _TOKENS)
+
+
+_KEY_HINT = "PRIVATE KEY"
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?:(?!-----(?:BEGIN|END)).){16,}+-----END [A-Z ]{0,64}-----"
+    r"|(?:(?!-----)[\w\s+/=:,.\\-]){16,}+)",
+    re.DOTALL,
+)
+"""A private key to its end, or as far as it looks like one where it was cut off.
+
+A program that only looks for the first line has no key behind it.
+"""
+
+
+def may_hold_shape(text: str, is_detecting: bool) -> bool:
+    """Whether a text can hold what is known by its shape: a fast first test.
+
+    `is_detecting`: also tokens of issuers, not only passwords and private keys.
+    """
+    return (
+        ("@" in text and _find_connection(text) is not None)
+        # The letter is rare, so most texts cost a fraction.
+        or ("V" in text and _KEY_HINT in text)
+        or (is_detecting and may_hold_token(text))
+    )
+
+
+def replace_shapes(text: str, replace: Callable[[str], str], is_detecting: bool) -> str:
+    """The text with each of these replaced."""
+    text = replace_connection_passwords(text, replace)
+    if _KEY_HINT in text:
+        text = _PRIVATE_KEY.sub(lambda match: replace(match[0]), text)
+    return replace_tokens(text, replace) if is_detecting else text
 
 
 def may_hold_connection(text: str) -> bool:
@@ -150,9 +180,8 @@ def mask_line(text: str, secrets: Iterable[str] = ()) -> str:
     Ids of requests and errors stay: they are what a report to the vendor needs.
     """
     text = _mask_given(text, secrets)
-    text = replace_connection_passwords(text, lambda secret: MASK)
+    text = replace_shapes(text, lambda secret: MASK, is_detecting=True)
     text = _SCHEME.sub(_mask_credentials, text)
-    text = replace_tokens(text, lambda secret: MASK)
     return _mask_assignments(text)
 
 

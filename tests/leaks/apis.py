@@ -202,6 +202,7 @@ def make_output() -> Record:
 def print_documents() -> tuple[Record, Record]:
     """JSON, and what Python prints of a dictionary, in texts."""
     request = {
+        "code": f'key = """{S["shape, private key"]}"""',
         "stdin": json.dumps({"private_key": S["stdin, JSON"]}),
         "args": [json.dumps({"api_key": S["args, JSON"]})],
     }

@@ -65,8 +65,12 @@ CONNECTIONS = {
 }
 """Passwords of connection strings."""
 
-SHAPES = {"shape, B3OS, title": "ghp_" + "a1B2c3D4e5F6" * 3}
-"""What a source with `detect_secrets` knows by its shape."""
+SHAPES = {
+    "shape, B3OS, title": "ghp_" + "a1B2c3D4e5F6" * 3,
+    "shape, private key": "-----BEGIN PRIVATE"
+    + " KEY-----\nMIIEkeyInCode91\n-----END PRIVATE KEY-----",
+}
+"""What is known by its shape: the first by a source with `detect_secrets` only."""
 
 BROKEN = {
     "broken, env": "broken-env-s3cret-101",

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.records import Column, Flat, Table
-from etl.redact import Redacted, Redactor, make_fingerprint, redact_page
+from etl.redact import Redacted, Redactor, make_fingerprint, redact_page, shapes
 from etl.redact.echoes import list_needles, mask_echoes, seek_secret
 from etl.redact.edits import Edited
 from etl.redact.literals import looks_like_literal, redact_literals
@@ -21,7 +21,7 @@ from etl.redact.names import classify_field, classify_name, find_named, names_se
 from etl.redact.payload import begins_document, edit_leaves, redact_names
 from etl.redact.plan import make_plan
 from etl.redact.record import Kind, Work, map_payload, redact_typed
-from etl.redact.shapes import may_hold_token, replace_connection_passwords, replace_tokens
+from etl.redact.shapes import may_hold_token
 from tests.redact.test_names import HARMLESS, SECRET
 
 KEY = b"k" * 32
@@ -87,8 +87,7 @@ def replace_shapes(redactor: Redactor, work: Work, text: str, kind: Kind) -> str
         return make_fingerprint(KEY, secret)
 
     def mask(part: str) -> str:
-        safe = replace_connection_passwords(part, mark)
-        return replace_tokens(safe, mark) if redactor.detect_secrets else safe
+        return shapes.replace_shapes(part, mark, redactor.detect_secrets)
 
     return edit_leaves(text, mask) if kind in ("json", "extra") else mask(text)
 
@@ -123,6 +122,7 @@ ENCODINGS: tuple[Callable[[str], str], ...] = (
 )
 NOISE = (
     *("", "INFO 2026-03-01T00:00:00Z fetched page=7", "def f(token):\n    return '@'", "\0", "\\"),
+    *("-----BEGIN PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0B", "-----END PRIVATE KEY-----"),
     *("größer, 東京 🚀", "me@example.com", "a://b", "XQKVWYMGJZ", "{'", "[7,"),
 )
 PIECES = st.sampled_from(NOISE) | st.builds(

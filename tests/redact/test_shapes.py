@@ -7,8 +7,10 @@ import pytest
 from etl.redact import mask_line
 from etl.redact.shapes import (
     list_connection_passwords,
+    may_hold_shape,
     may_hold_token,
     replace_connection_passwords,
+    replace_shapes,
     replace_tokens,
 )
 from etl.refusals import describe_error_body
@@ -41,8 +43,6 @@ TOKENS = {
     "Shopify": "shpat_" + "0a" * 16,
     "Groq": "gsk_" + "a1B2" * 13,
     "Vault": "hvs." + "a1B2" * 8,
-    "private key": "-----BEGIN RSA PRIVATE"
-    + " KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----",
 }
 
 
@@ -67,6 +67,52 @@ def test_the_key_of_an_azure_account_is_found_and_its_name_kept() -> None:
     text = replace_tokens(f"AccountName=x;AccountKey={key};Endpoint=y", lambda secret: "<>")
 
     assert text == "AccountName=x;AccountKey=<>;Endpoint=y"
+
+
+PEM = (
+    "-----BEGIN RSA PRIVATE" + " KEY-----\nMIIEvQIBADANBgkqhk\nabc=\n-----END RSA PRIVATE KEY-----"
+)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        PEM,
+        PEM.replace("RSA ", ""),
+        PEM.replace("RSA ", "PGP ").replace("KEY", "KEY BLOCK"),
+        PEM.replace("\n", "\\n"),
+        PEM.replace("\n", '\\n" + \n"'),
+        PEM.partition("-----END")[0].strip(),
+        PEM.replace("MIIE", "Proc-Type: 4,ENCRYPTED\n\nMIIE"),
+    ],
+)
+def test_a_private_key_is_found_also_where_nobody_asked_for_tokens(key: str) -> None:
+    text = f'k = """{key}""" # and {{the}} rest'
+
+    assert may_hold_shape(text, is_detecting=False)
+    assert replace_shapes(text, lambda secret: f"<{len(secret)}>", False) == (
+        f'k = """<{len(key)}>""" # and {{the}} rest'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if text.startswith('-----BEGIN PRIVATE KEY-----'):\n    return read_the_key(text, 'x')",
+        "-----BEGIN PUBLIC KEY-----\nMIIEvQIBADANBgkqhk\n-----END PUBLIC KEY-----",
+        "the PRIVATE KEY is missing, see https://example.com/?v=V",
+    ],
+)
+def test_a_text_that_only_speaks_of_private_keys_stays(text: str) -> None:
+    assert replace_shapes(text, lambda secret: "<>", False) == text
+
+
+@pytest.mark.parametrize("piece", ["-----BEGIN PRIVATE KEY-----", "A ", "-----END", "a"])
+def test_a_key_behind_beginnings_of_keys_is_found(piece: str) -> None:
+    """Where the time grew with the square of the text, this would take minutes."""
+    text = "-----BEGIN PRIVATE KEY-----'" + piece * 20_000 + "'" + PEM
+
+    assert "MIIE" not in replace_shapes(text, lambda secret: "<>", False)
 
 
 @pytest.mark.parametrize(
