@@ -12,6 +12,7 @@ leaves       JSON text, read token by token
 literals     what Python programs print of a dictionary: what stands below such names
 payload      JSON text: the same
 edits        pieces of a text that are replaced
+settings     passwords among the settings of a connection, in JSON
 shapes       connection strings, tokens of well-known issuers; lines for logs
 echoes       the record's own secrets, wherever they come back
 quarantine   what could not be understood

@@ -19,6 +19,7 @@ from etl.redact.names import (
     has_secret_label,
     iterate_keys,
 )
+from etl.redact.settings import may_hold_setting
 
 Classify = Callable[[str], Secrecy]
 Labelled = tuple[range, Secrecy]
@@ -120,8 +121,10 @@ def find_secret_leaves(text: str) -> list[Leaf] | None:
     """The leaves below the key names that mean a secret, without reading the rest.
 
     With them the strings that may be what Python prints of a dictionary. None where all has to be
-    read: a name or what it is in is written with escapes, or names its sibling.
+    read: a name or what it is in is written with escapes, or names its sibling, or is in a string.
     """
+    if may_hold_setting(text):
+        return None
     if "\\u00" in text or has_escaped_key(text) or has_secret_label(text):
         return None
     suspects = _list_suspects(text)

@@ -11,6 +11,8 @@ from enum import IntEnum
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
+from etl.redact.settings import may_hold_setting
+
 
 class Secrecy(IntEnum):
     """What a key name says of the value below it."""
@@ -197,6 +199,7 @@ def _has_secret_name(text: str) -> bool:
     if "\\u00" in text or has_escaped_key(text):
         return True
     is_named = any(map(classify_name, _find_keys(text))) or has_secret_label(text)
+    is_named = is_named or may_hold_setting(text)
     return is_named or ("':" in text and _has_literal_name(text))
 
 

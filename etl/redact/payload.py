@@ -19,6 +19,7 @@ from etl.redact.leaves import (
 )
 from etl.redact.literals import begins_literal, redact_literals
 from etl.redact.names import Secrecy, classify_name, classify_typed, names_secret
+from etl.redact.settings import may_hold_setting, replace_settings
 
 EMBEDDED_DEPTH_MAX = 4
 """How often JSON may stand inside a string of JSON."""
@@ -51,7 +52,7 @@ def redact_names(
     for leaf in leaves:
         token = text[leaf.start : leaf.end]
         if not is_secret(leaf, token, is_any):
-            inner = _redact_embedded(key, token, classify, depth) if leaf.is_string else None
+            inner = _redact_string(key, token, classify, depth) if leaf.is_string else None
             if inner is not None and inner.count:
                 edits.append(Edit(leaf.start, leaf.end, write_string(inner.text)))
                 edited.count += inner.count
@@ -63,6 +64,21 @@ def redact_names(
         edited.secrets.append(secret)
     edited.text = apply_edits(text, edits)
     return edited
+
+
+def _redact_string(key: bytes, token: str, classify: Classify, depth: int) -> Edited | None:
+    """The same for what a string holds; None where that is no document and has no settings."""
+    embedded = _redact_embedded(key, token, classify, depth)
+    if embedded is not None or not may_hold_setting(token):
+        return embedded
+    secrets: list[str] = []
+
+    def replace(secret: str) -> str:
+        secrets.append(secret)
+        return make_fingerprint(key, secret)
+
+    text = replace_settings(read_string(token), replace)
+    return Edited(text, len(secrets), secrets)
 
 
 def _redact_embedded(key: bytes, token: str, classify: Classify, depth: int) -> Edited | None:

@@ -17,8 +17,8 @@ from etl.redact.echoes import (
     make_needles,
     replace_needles,
 )
-from etl.redact.fingerprint import is_fingerprint
 from etl.redact.names import Secrecy, classify_name
+from etl.redact.settings import stands_for_secret
 
 MASK = "***"
 MASKED_LEAST_CHARS = 4
@@ -43,11 +43,6 @@ _find_connection = re.compile(
     r":(?://|\\/\\/)[^\s:/?#\"<>@]{0,128}(?:@[^\s:/?#\"<>@]{1,128})?"
     r":(?:[^\s\"/?#]{1,4096}|[^\s\"]{1,256})@"
 ).search
-
-_PLACEHOLDER = re.compile(
-    r"[$%#]?\{\D*\d{0,2}\}{1,2}|%\(?\w*\)?s|\$(?:[A-Z_]+|[a-z_]+)|\*+|x+|<.*>|\[.*\]"
-)
-"""`${PASSWORD}`, `{password}`, `%s`, …; a password that begins with `$` or has digits is none."""
 
 _SCHEME = re.compile(
     r"(?P<before>\b(?:bearer|basic|token)\s+)(?P<secret>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE
@@ -150,7 +145,7 @@ def replace_connection_passwords(text: str, replace: Callable[[str], str]) -> st
 
     def edit(match: "re.Match[str]") -> str:
         secret = match["secret"]
-        if _PLACEHOLDER.fullmatch(secret) or is_fingerprint(secret):
+        if stands_for_secret(secret):
             return match[0]
         return match["before"] + replace(secret)
 

@@ -269,6 +269,7 @@ def make_dag_run() -> Record:
     conf = {
         "api_key": S["Airflow, conf"],
         "target": {"options": [{"userPassword": S["Airflow, conf, deep"]}]},
+        "odbc": f"Server=tcp:db,1433;User ID=etl;Password={S['connection, settings']};Encrypt=True",
         "dsn": f"mysql://etl:{S['connection, Airflow, conf']}@db/x",
     }
     bundle = f"https://bot:{S['connection, Airflow, dag_versions']}@git.example.com/dags"

@@ -57,6 +57,7 @@ CONNECTIONS = {
     "connection, host": "host-pw-Lm19",
     "connection, env": "pg-pw-Qv83-long",
     "connection, output": "redis-pw-Jn57",
+    "connection, settings": "mssql-pw-Pc37",
     "connection, Airflow, conf": "mysql-pw-Wd46",
     "connection, Airflow, note": "smtp-pw-Kf35",
     "connection, Airflow, dag_versions": "git-pw-Bz24",
