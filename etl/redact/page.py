@@ -117,7 +117,7 @@ def _list_documents(plan: Plan, works: Sequence[Work]) -> list[int]:
         found += [
             index
             for index, work in enumerate(works)
-            if (texts := work.row[place]) and any([_is_named(text) for text in texts if text])
+            if (texts := work.row[place]) and any(map(_is_named, texts))
         ]
     for index, child, row in _list_deep_rows(plan, works):
         if any([_is_named(text) for text in list_payload(child, row)]):
@@ -133,9 +133,11 @@ def _list_deep_rows(plan: Plan, works: Sequence[Work]) -> Iterator[tuple[int, Pl
                 yield index, plan.children[place], row
 
 
-def _is_named(text: str) -> bool:
-    """Whether a text is such a document."""
-    return begins_document(text) is not None and (names_secret(text) or looks_like_literal(text))
+def _is_named(text: str | None) -> bool:
+    """Whether a text is such a document. Most are none by their first letter."""
+    if not text or text[0] not in DOCUMENT_STARTS or begins_document(text) is None:
+        return False
+    return names_secret(text) or looks_like_literal(text)
 
 
 def _redact_texts(redactor: Redactor, plan: Plan, work: Work) -> None:

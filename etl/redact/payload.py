@@ -24,10 +24,15 @@ from etl.redact.settings import may_hold_setting, replace_settings
 EMBEDDED_DEPTH_MAX = 4
 """How often JSON may stand inside a string of JSON."""
 
-DOCUMENT_STARTS = frozenset("{[( \t\r\n")
-_SCALAR = r"(?:true|false|null|-?\d[\d.eE+-]*+)\s*,"
-begins_document = re.compile(rf"\s*[{{\[(]\s*(?:[\"'{{\[(]|{_SCALAR})").match
-"""How JSON and what Python prints of a dictionary begin, and lines of a log do not."""
+DOCUMENT_STARTS = frozenset("{[( \t\r\n\ufeff")
+_SCALAR = r"(?:true|false|null|-?\d[\d.eE+-]*+)\s*[,\]]"
+begins_document = re.compile(
+    rf"[\s\ufeff]*(?:\[\s*\]|\{{\s*\}}|[{{\[(]\s*(?:[\"'{{\[(]|{_SCALAR}))"
+).match
+"""How JSON and what Python prints of a dictionary begin, and lines of a log do not.
+
+An empty or short one may be the first of many, behind a mark of the byte order.
+"""
 
 _begins_json = re.compile(rf"\s*(?:\{{\s*\"|\[\s*(?:[\[{{\"]|{_SCALAR}))").match
 
@@ -83,7 +88,8 @@ def _redact_string(key: bytes, token: str, classify: Classify, depth: int) -> Ed
 
 def _redact_embedded(key: bytes, token: str, classify: Classify, depth: int) -> Edited | None:
     """The same for a document that stands inside a string; None where there is none."""
-    if token[1:2] not in ("{", "[", "(") and not token[1:2].isspace():
+    first = token[1:2]
+    if first not in DOCUMENT_STARTS and first != "\\" and not first.isspace():
         return None
     inner = read_string(token)
     if depth >= EMBEDDED_DEPTH_MAX or begins_document(inner) is None:

@@ -218,6 +218,18 @@ def test_json_in_a_text_is_looked_through_as_well() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "first", ["[]\n", "{}", "[ ] ", "[1]\n", "[true]\n", "\ufeff", "\n\t", '["a"]\n']
+)
+def test_json_behind_a_first_document_is_looked_through_as_well(first: str) -> None:
+    stdout = first + '{"access_token": "t"}'
+
+    redacted = redact({}, {"stdout": stdout, "output": {"log": stdout}})
+
+    assert column(redacted, "stdout") == stdout.replace('"t"', f'"{mark("t")}"')
+    assert json.loads(column(redacted, "output"))["log"] == column(redacted, "stdout")
+
+
 def test_a_dictionary_as_python_prints_it_is_looked_through_as_well() -> None:
     quoted = "it's"
     stdout = "{'user': 'u', 'Password': 'it\\'s', \"api_key\": \"it's\", 'pin_token': 1234,"
