@@ -1,7 +1,7 @@
 """Known places: the columns that hold a secret by their nature."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from etl.redact.echoes import ECHO_LEAST_CHARS, Sought, is_word, make_sought
 from etl.redact.fingerprint import CACHED_CHARS_MAX, CACHED_SECRETS_MAX, hash_secret
@@ -13,15 +13,12 @@ SecretPlace = tuple[int, int | None]
 """Where a secret column stands in a row, and where the column that names the secret."""
 
 
-class Examined(NamedTuple):
-    """A secret as it may be written, and what to look for elsewhere.
+Examined = tuple[str, tuple[Sought, ...], bool]
+"""A secret's fingerprint, what to look for elsewhere, and whether it is a word.
 
-    `is_word`: there is nothing to look for where its name says nothing of a secret, either.
-    """
-
-    fingerprint: str
-    inner: tuple[Sought, ...]
-    is_word: bool
+There is nothing to look for where the name of a word says nothing of a secret, either. A plain
+tuple, as most secrets are of one record only and are examined anew.
+"""
 
 
 def examine_secret(key: bytes, secret: str) -> Examined:
@@ -33,7 +30,7 @@ def examine_secret(key: bytes, secret: str) -> Examined:
 @lru_cache(maxsize=CACHED_SECRETS_MAX)
 def _examine(key: bytes, secret: str) -> Examined:
     inner = tuple([make_sought(each) for each in list_inner_secrets(key, secret)])
-    return Examined(hash_secret(key, secret), inner, is_word(secret))
+    return hash_secret(key, secret), inner, is_word(secret)
 
 
 def list_inner_secrets(key: bytes, secret: str) -> list[str]:
