@@ -25,13 +25,13 @@ EMBEDDED_DEPTH_MAX = 4
 """How often JSON may stand inside a string of JSON."""
 
 DOCUMENT_STARTS = frozenset("{[( \t\r\n\ufeff")
-_SCALAR = r"(?:true|false|null|-?\d[\d.eE+-]*+)\s*[,\]]"
+_SCALAR = r"(?:true|false|null|-?\d[\d.eE+-]*+)\s*,"
 begins_document = re.compile(
     rf"[\s\ufeff]*(?:\[\s*\]|\{{\s*\}}|[{{\[(]\s*(?:[\"'{{\[(]|{_SCALAR}))"
 ).match
 """How JSON and what Python prints of a dictionary begin, and lines of a log do not.
 
-An empty or short one may be the first of many, behind a mark of the byte order.
+An empty one may be the first of many, behind a mark of the byte order.
 """
 
 _begins_json = re.compile(rf"\s*(?:\{{\s*\"|\[\s*(?:[\[{{\"]|{_SCALAR}))").match

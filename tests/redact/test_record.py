@@ -218,9 +218,7 @@ def test_json_in_a_text_is_looked_through_as_well() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "first", ["[]\n", "{}", "[ ] ", "[1]\n", "[true]\n", "\ufeff", "\n\t", '["a"]\n']
-)
+@pytest.mark.parametrize("first", ["[]\n", "{}", "[ ] ", "\ufeff", "\n\t", '["a"]\n'])
 def test_json_behind_a_first_document_is_looked_through_as_well(first: str) -> None:
     stdout = first + '{"access_token": "t"}'
 
