@@ -187,12 +187,12 @@ def _claim(progress: Progress, is_over: bool) -> Interval | None:
     if not is_over:
         if progress.tail is None or progress.order in (None, "unordered"):
             return None
-        if progress.tail >= until and progress.order == "descending":
-            return None
-        if progress.order == "descending":
+        if progress.order == "ascending":
+            until = min(until, progress.tail)
+        elif progress.tail < until:
             since = max(since, progress.tail + TICK)
         else:
-            until = min(until, progress.tail)
+            return None
     return Interval(since, until) if since < until else None
 
 

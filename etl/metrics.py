@@ -10,6 +10,7 @@ import duckdb
 
 from etl.records import EPOCH, SourceConfig
 from etl.status import StreamStatus, read_status
+from etl.store.read import OF_LISTS
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -52,7 +53,7 @@ def read_totals(
     rows = connection.execute(
         f"""
         SELECT source, stream, epoch_us(max(ended_at) FILTER (
-            exit_code = 0 AND state NOT IN ('fetched', 'replayed')
+            exit_code = 0 AND {OF_LISTS}
         )), {sums}
         FROM etl.runs GROUP BY source, stream
         """

@@ -25,7 +25,7 @@ from etl.tables import (
     build_array,
     build_arrow,
     find_key_places,
-    find_time_place,
+    find_place,
     list_child_columns,
     list_parent_columns,
 )
@@ -110,9 +110,9 @@ class PendingRows:
 
     def _find_partial(self, rows: Sequence[Row], entries: Sequence[int]) -> set[int]:
         """The entries that came without their details."""
-        if self.table.whole is None:
+        place = find_place(self.table, self.table.whole)
+        if place is None:
             return set()
-        place = [column.name for column in self.table.columns].index(self.table.whole)
         return {entry for entry, row in zip(entries, rows, strict=True) if row[place] is None}
 
     def _replace_last(self, entries: dict[Key, int], partial: set[int]) -> None:
@@ -127,7 +127,7 @@ class PendingRows:
         self.last.update(entries)
 
     def _read_times(self, rows: Sequence[Row]) -> list[datetime | None]:
-        place = find_time_place(self.table)
+        place = find_place(self.table, self.table.time)
         return [None] * len(rows) if place is None else [row[place] for row in rows]
 
     def _note_drift(

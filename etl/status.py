@@ -9,7 +9,13 @@ import duckdb
 from etl.coverage import Interval, Ledger, find_gaps, subtract
 from etl.records import EPOCH, Order, SourceConfig, Stream, from_epoch_us
 from etl.sources import SOURCES
-from etl.store.read import StreamState, find_beginning, find_lookback, read_stream_states
+from etl.store.read import (
+    OF_LISTS,
+    StreamState,
+    find_beginning,
+    find_lookback,
+    read_stream_states,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,11 @@ def _read_last_run(
     connection: duckdb.DuckDBPyConnection, source: str, stream: str
 ) -> LastRun | None:
     rows = connection.execute(
-        """
+        f"""
         SELECT epoch_us(started_at), epoch_us(ended_at), state, rows_new, rows_changed, exit_code,
             error
         FROM etl.runs
-        WHERE source = ? AND stream = ? AND state NOT IN ('fetched', 'replayed')
+        WHERE source = ? AND stream = ? AND {OF_LISTS}
         ORDER BY started_at DESC LIMIT 1
         """,
         [source, stream],

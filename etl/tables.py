@@ -40,10 +40,9 @@ def read_key(table: Table, row: Row) -> Key:
     return tuple([row[place] for place in find_key_places(table)])
 
 
-def find_time_place(table: Table) -> int | None:
-    """Where the key time stands in a row of the table, if it has one."""
-    names = [column.name for column in table.columns]
-    return None if table.time is None else names.index(table.time)
+def find_place(table: Table, name: str | None) -> int | None:
+    """Where a column stands in a row of the table, if there is one."""
+    return None if name is None else [column.name for column in table.columns].index(name)
 
 
 def list_child_key(table: Table) -> tuple[Column, ...]:

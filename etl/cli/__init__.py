@@ -162,5 +162,6 @@ def run() -> None:
     """
     gc.set_threshold(GARBAGE_OBJECTS)
     for name in UNUSED_MODULES:
+        # To an import None says that there is no such module; mypy knows only those that are there.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     main(prog_name="etl")

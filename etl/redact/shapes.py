@@ -108,7 +108,7 @@ def may_hold_shape(text: str, is_detecting: bool) -> bool:
     `is_detecting`: also tokens of issuers, not only passwords and private keys.
     """
     return (
-        ("@" in text and _find_connection(text) is not None)
+        may_hold_connection(text)
         # The letter is rare, so most texts cost a fraction.
         or ("V" in text and _KEY_HINT in text)
         or (is_detecting and may_hold_token(text))

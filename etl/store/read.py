@@ -19,6 +19,8 @@ from etl.records import (
     to_epoch_us,
 )
 
+OF_LISTS = "state NOT IN ('fetched', 'replayed')"
+"""Runs that read a list: single records, and those of the quarantine, say nothing of it."""
 LOOKBACK_MAX = timedelta(days=60)
 """One record that comes a year late, or never ends, must not make every pass read that year."""
 ANCHORS_MAX = 13

@@ -107,8 +107,6 @@ def order_sources(
     connection: duckdb.DuckDBPyConnection, configs: Sequence[SourceConfig]
 ) -> Sequence[SourceConfig]:
     """Those first that were walked the longest ago: where the time is short, each has its turn."""
-    if len(configs) < 2:
-        return configs
     walked = read_last_walked(connection)
     return sorted(configs, key=lambda config: walked.get(config.name, EPOCH))
 
