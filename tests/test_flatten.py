@@ -74,8 +74,8 @@ class Planter:
                 entry["value"] = self.make_secret()
         for allow in request.get("http", {}).get("allow", ()):
             for kind, credential in allow.get("auth", {}).items():
-                if SECRET_FIELDS[kind] in credential:
-                    credential[SECRET_FIELDS[kind]] = self.make_secret()
+                for field in sorted({SECRET_FIELDS[kind], "user_id"} & credential.keys()):
+                    credential[field] = self.make_secret()
 
     def echo(self, details: dict[str, Any]) -> None:
         """One of the secrets somewhere else, in one of the encodings."""

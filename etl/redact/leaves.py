@@ -30,7 +30,7 @@ VALUE_KEYS = frozenset({"value", "val", "values"})
 _ASSET_KEYS = frozenset(
     {
         *("address", "amount", "balance", "chain", "chainid", "contract", "contractaddress"),
-        *("decimals", "name", "network", "price", "symbol"),
+        *("decimals", "network", "price", "symbol"),
     }
 )
 """What tells that a `token` is a currency, and is no secret."""
